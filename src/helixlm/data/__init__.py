@@ -1,0 +1,1 @@
+"""Readers and writers: every outside format and coordinate convention ends here."""

@@ -1,0 +1,1 @@
+"""The verbs: each joins the stages of the line into one resumable job."""

@@ -1,0 +1,1 @@
+"""Complete, named configurations, and the schema that checks them."""

@@ -1,0 +1,1 @@
+"""Letters and codes, complements, intervals: what a DNA sequence is. Imports nothing heavy."""

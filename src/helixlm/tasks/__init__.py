@@ -1,0 +1,1 @@
+"""Judging a model on labelled sequences, beside baselines that any model should beat."""

@@ -1,0 +1,1 @@
+"""Pretraining: batches, masking, loss, optimiser, checkpoints and the loop."""
