@@ -1,0 +1,36 @@
+"""The training loss: a sum over masked tokens, divided once by their count in the whole step.
+
+A mean per device or per micro-batch would weigh tokens by chance (a micro-batch with few masked
+tokens would count as much as one with many), so the sum and the count are kept apart.
+
+Shape letters: M masked positions (with unused slots), V vocabulary size.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from helixlm.train.masking import IGNORED
+
+
+def summed_loss(logits_MV: Tensor, labels_M: Tensor) -> Tensor:
+    """Return the summed cross-entropy of the masked tokens.
+
+    Parameters
+    ----------
+    logits_MV : Tensor, float, shape (M, V)
+        Raw outputs of the masked-language head.
+    labels_M : Tensor, int64, shape (M,)
+        True tokens; slots with `IGNORED` add nothing.
+
+    Returns
+    -------
+    Tensor, float32, scalar
+        Sum of -ln p(true token), in nats.
+    """
+    return F.cross_entropy(logits_MV.float(), labels_M, ignore_index=IGNORED, reduction="sum")
+
+
+def count_correct(logits_MV: Tensor, labels_M: Tensor) -> Tensor:
+    """Return how many masked tokens have the highest logit, int64, scalar."""
+    return ((logits_MV.argmax(-1) == labels_M) & (labels_M != IGNORED)).sum(dtype=torch.int64)
