@@ -1,8 +1,8 @@
 """Which tokens of a batch are hidden, and what the model is shown in their place.
 
 Comes in: rows of token ids and a key. Goes out: the corrupted rows, and the hidden positions
-with their true tokens, laid into a fixed number of slots so that every step has the same shapes. The
-draw is a pure function of the key: no state, no device, no worker.
+with their true tokens, laid into a fixed number of slots so that every step has the same
+shapes. The draw is a pure function of the key: no state, no device, no worker.
 
 Shape letters: B rows, L tokens in a row, K hidden in a row, M slots for the hidden of a batch.
 """

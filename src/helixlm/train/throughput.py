@@ -1,0 +1,74 @@
+"""How fast the machine is, and how much of it a training step uses.
+
+The share that is reported is model FLOPs utilisation: the operations that the mathematics of
+the model needs, over what the machine's own matrix product does in the same time and precision.
+
+References
+----------
+Chowdhery et al. (2022), PaLM, appendix B: model FLOPs utilisation.
+"""
+
+import time
+
+import torch
+
+from helixlm.models.config import EncoderConfig
+
+
+def training_flops(
+    config: EncoderConfig, *, num_rows: int, row_tokens: int, num_masked: int
+) -> float:
+    """Return the floating-point operations of one forward and backward pass.
+
+    Two operations a multiply-add, three passes (forward, gradient of inputs, gradient of
+    weights); matrix products only. Attention is counted over whole rows, also when documents
+    are packed, and the head over the masked tokens that it has to run on.
+
+    Parameters
+    ----------
+    config : EncoderConfig
+        Sizes of the model.
+    num_rows, row_tokens : int
+        Rows and tokens a row.
+    num_masked : int
+        Masked tokens in these rows.
+    """
+    hidden, inner = config.hidden_size, config.intermediate_size
+    per_token = config.num_layers * (4 * hidden * hidden + 2 * hidden * inner)
+    attention = config.num_layers * 2 * row_tokens * hidden
+    head = num_masked * (hidden * hidden + hidden * config.vocab_size)
+    return 6.0 * (num_rows * row_tokens * (per_token + attention) + head)
+
+
+def measure_peak(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.4) -> float:
+    """Measure the rate of square matrix products, in floating-point operations a second.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where to measure.
+    dtype : torch.dtype
+        Precision of the matrices.
+    seconds : float
+        How long to measure; the best of the repeats counts.
+    """
+    size = 8192 if device.type == "cuda" else 1024
+    left = torch.ones(size, size, device=device, dtype=dtype)
+    best = 0.0
+    begin = time.perf_counter()
+    for attempt in range(1000):
+        _wait(device)
+        start = time.perf_counter()
+        left @ left
+        _wait(device)
+        took = time.perf_counter() - start
+        if attempt:  # The first product loads kernels.
+            best = max(best, 2.0 * size**3 / took)
+        if attempt > 1 and time.perf_counter() - begin > seconds:
+            break
+    return best
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
