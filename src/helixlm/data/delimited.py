@@ -185,7 +185,7 @@ def _open_text(path: Path) -> TextIO:
         raw.close()
         raise TableError(f"{path}: a zip or Excel file, expected text: save the table as CSV")
     if magic.startswith(b"\x1f\x8b"):
-        raw = _Unzipped(raw)
+        return io.TextIOWrapper(_Unzipped(raw), encoding="utf-8-sig", newline="")
     return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
 
 
