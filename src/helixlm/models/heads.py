@@ -1,0 +1,170 @@
+"""Models: an encoder with a head for masked tokens, or for whole sequences.
+
+Comes in: token ids and masks, as in `encoder.py`. Goes out: logits in float32. Losses are
+computed by whoever trains.
+
+Shape letters: B rows, L tokens in a row, C width of the model, V vocabulary size, M selected
+tokens, K labels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helixlm.models.config import EncoderConfig
+from helixlm.models.encoder import Encoder
+
+
+class MaskedLM(nn.Module):
+    """Encoder that predicts the token at every asked position.
+
+    The decoder is the token embedding itself: one weight, used twice.
+
+    Parameters
+    ----------
+    config : EncoderConfig
+        Shape of the encoder.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.head = MaskedHead(config)
+
+    def forward(
+        self,
+        input_ids_BL: Tensor,
+        *,
+        attention_mask_BL: Tensor | None = None,
+        document_ids_BL: Tensor | None = None,
+        token_type_ids_BL: Tensor | None = None,
+        masked_index_M: Tensor | None = None,
+    ) -> Tensor:
+        """Predict tokens.
+
+        Parameters
+        ----------
+        input_ids_BL, attention_mask_BL, document_ids_BL, token_type_ids_BL : Tensor
+            As in `Encoder.forward`.
+        masked_index_M : Tensor, int64, shape (M,), optional
+            Flat positions ``b * L + l`` to predict; only these pass through the head and through
+            the feed-forward part of the last layer. A position may come more than once.
+
+        Returns
+        -------
+        Tensor, float32, shape (B, L, V), or (M, V) with `masked_index_M`
+            Logits over the vocabulary.
+        """
+        hidden = self.encoder(
+            input_ids_BL,
+            attention_mask_BL=attention_mask_BL,
+            document_ids_BL=document_ids_BL,
+            token_type_ids_BL=token_type_ids_BL,
+            select_index_M=masked_index_M,
+        )
+        return self.head(hidden, self.encoder.embeddings.word.weight)
+
+
+class MaskedHead(nn.Module):
+    """Dense layer, GELU, LayerNorm, then likeness to every row of the token embedding."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+
+    def forward(self, hidden: Tensor, embedding_VC: Tensor) -> Tensor:
+        """Return logits, float32, (..., V), of hidden vectors (..., C)."""
+        hidden = self.norm(F.gelu(self.dense(hidden)))
+        return F.linear(hidden, embedding_VC, self.bias).float()
+
+
+class SequenceClassifier(nn.Module):
+    """Encoder that gives each sequence one of K labels, from the hidden vector of its first token.
+
+    Parameters
+    ----------
+    config : EncoderConfig
+        Shape of the encoder.
+    num_labels : int
+        K.
+    dropout : float, optional
+        Dropout in the head; None takes `hidden_dropout`.
+    labels : sequence of str, optional
+        Names of the labels, saved with the model; None names them LABEL_0, LABEL_1, ...
+
+    Raises
+    ------
+    ValueError
+        If `labels` are not as many as `num_labels`.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        num_labels: int,
+        dropout: float | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.num_labels = num_labels
+        self.dropout = config.hidden_dropout if dropout is None else dropout
+        self.labels = tuple(labels or (f"LABEL_{k}" for k in range(num_labels)))
+        if len(self.labels) != num_labels:
+            raise ValueError(f"{len(self.labels)} label names for {num_labels} labels")
+        self.encoder = Encoder(config)
+        self.head = SequenceHead(config, num_labels, self.dropout)
+
+    def forward(
+        self,
+        input_ids_BL: Tensor,
+        *,
+        attention_mask_BL: Tensor | None = None,
+        token_type_ids_BL: Tensor | None = None,
+    ) -> Tensor:
+        """Classify sequences, one a row.
+
+        Parameters
+        ----------
+        input_ids_BL, attention_mask_BL, token_type_ids_BL : Tensor
+            As in `Encoder.forward`. The first token of a row is the one that is read (``<s>``).
+
+        Returns
+        -------
+        Tensor, float32, shape (B, K)
+            Logits of the labels.
+        """
+        num_rows, num_tokens = input_ids_BL.shape
+        first_B = torch.arange(num_rows, device=input_ids_BL.device) * num_tokens
+        hidden_BC = self.encoder(
+            input_ids_BL,
+            attention_mask_BL=attention_mask_BL,
+            token_type_ids_BL=token_type_ids_BL,
+            select_index_M=first_B,
+        )
+        return self.head(hidden_BC)
+
+
+class SequenceHead(nn.Module):
+    """Dense layer, tanh, output. RoBERTa also drops the input; BERT calls the first half pooler."""
+
+    def __init__(self, config: EncoderConfig, num_labels: int, dropout: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, num_labels)
+        self.input_dropout = nn.Dropout(dropout if config.family == "roberta" else 0.0)
+        self.output_dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden_BC: Tensor) -> Tensor:
+        """Return logits, float32, (B, K)."""
+        hidden_BC = torch.tanh(self.dense(self.input_dropout(hidden_BC)))
+        return self.output(self.output_dropout(hidden_BC)).float()
+
+
+Model = Encoder | MaskedLM | SequenceClassifier
+"""Every kind of model that is built here."""
