@@ -1,0 +1,480 @@
+"""The training loop: plain PyTorch, one step readable from top to bottom.
+
+Comes in: a model, a plan of training and of validation rows, settings, a folder. Goes out:
+checkpoints and metrics.jsonl. `fit` prepares; `_train_step` is the step. Accelerate places the
+model and speaks to other processes and trackers; the numbers are made here.
+
+Every step is a function of weights, moments and (seed, step): batches and masks come from
+`TrainingStream`, dropout is seeded from the step. So a run that was killed and resumed writes
+the same losses and the same weights as one that was not.
+"""
+
+import contextlib
+import itertools
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+from helixlm.errors import StateError
+from helixlm.models.heads import MaskedLM
+from helixlm.rng import CounterRng
+from helixlm.train.baselines import Baselines, counting_baselines
+from helixlm.train.batches import MicroBatch, RowPlan, StepBatch, TrainingStream
+from helixlm.train.checkpoint import (
+    latest_checkpoint,
+    load_checkpoint,
+    remove_old,
+    save_checkpoint,
+)
+from helixlm.train.config import TrainConfig
+from helixlm.train.loss import count_correct, summed_loss
+from helixlm.train.masking import MaskingConfig
+from helixlm.train.metrics import MetricsLog
+from helixlm.train.optim import build_optimizer, learning_rate, set_learning_rate
+from helixlm.train.signals import StopSignal
+from helixlm.train.throughput import measure_peak, training_flops
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, dict[str, Any]], None]
+"""Called as progress(steps done, steps in all, newest metrics) after every step."""
+
+
+class NonFiniteError(StateError):
+    """The loss or the gradient is not a number: training stopped before the update."""
+
+
+class TrainingResult(NamedTuple):
+    """How a call of `fit` ended."""
+
+    step: int
+    """Optimiser steps taken in all."""
+    finished: bool
+    stopped_by: str | None
+    """Name of the signal that asked for a stop, or None."""
+    best_step: int
+    """Step of the checkpoint with the lowest validation loss."""
+    best_loss: float
+    checkpoint: Path
+    """The best checkpoint if finished, else the newest."""
+    tokens: int
+    """Tokens trained on, padding not counted, in all."""
+    seconds: float
+    """Time in the loop, over all calls that resumed each other."""
+    peak_flops: float
+    baselines: Baselines
+
+
+class _Window(NamedTuple):
+    """Sums over the steps since the last line of metrics.jsonl."""
+
+    loss: float = 0.0
+    masked: int = 0
+    masked_bp: int = 0
+    steps: int = 0
+
+    def add(self, loss: float, masked: int, masked_bp: int) -> "_Window":
+        return _Window(
+            self.loss + loss, self.masked + masked, self.masked_bp + masked_bp, self.steps + 1
+        )
+
+
+def masked_loss(model: nn.Module, micro: MicroBatch, precision: str) -> tuple[Tensor, Tensor]:
+    """Return the summed loss and the number of right predictions of one micro-batch."""
+    device_type = micro.input_ids_BL.device.type
+    with torch.autocast(device_type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        logits_MV = model(
+            micro.input_ids_BL,
+            document_ids_BL=micro.document_ids_BL,
+            masked_index_M=micro.masked_index_M,
+        )
+    with torch.autocast(device_type, enabled=False):
+        loss = summed_loss(logits_MV, micro.labels_M)
+        return loss, count_correct(logits_MV.detach(), micro.labels_M)
+
+
+def dropout_seed(seed: int, step: int, micro: int, rank: int) -> int:
+    """Return the seed of the global generator for one forward pass."""
+    return int(CounterRng("dropout", seed, step, micro, rank).words(1)[0] >> 1)
+
+
+def fit(
+    model: MaskedLM,
+    *,
+    train: RowPlan,
+    validation: RowPlan,
+    masking: MaskingConfig,
+    config: TrainConfig,
+    seed: int,
+    output: Path,
+    save_tokenizer: Callable[[Path], object],
+    identity: dict[str, str],
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a masked language model, from the newest checkpoint in `output` if there is one.
+
+    Parameters
+    ----------
+    model : MaskedLM
+        Freshly initialised; overwritten when the run resumes.
+    train, validation : RowPlan
+        Rows of both splits.
+    masking : MaskingConfig
+        Masking rates, for both.
+    config : TrainConfig
+        Settings of the loop.
+    seed : int
+        Seed of row order, masks and dropout.
+    output : Path
+        The run's folder; `checkpoints/` and `metrics.jsonl` are written there.
+    save_tokenizer : callable
+        Writes the tokenizer's files into a folder.
+    identity : dict of str
+        Hashes of what the run is made of (recipe, corpus, tokenizer); kept in every checkpoint.
+    device : str, optional
+        "cpu" or "cuda"; by default CUDA if there is one.
+    progress : callable, optional
+        Called after every step.
+
+    Returns
+    -------
+    TrainingResult
+        Where the run stands. After SIGINT or SIGTERM the step is finished, a checkpoint written,
+        and `stopped_by` set.
+
+    Raises
+    ------
+    NonFiniteError
+        If loss or gradient are not finite; the last checkpoint is untouched.
+    CheckpointError
+        If a checkpoint cannot be written or read.
+    StateError
+        If the checkpoint belongs to another recipe, corpus or tokenizer.
+    """
+    AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(
+        cpu=device == "cpu", log_with=list(config.track) or None, project_dir=output
+    )
+    run = _Run(
+        accelerator,
+        model.to(accelerator.device),
+        train=train,
+        validation=validation,
+        masking=masking,
+        config=config,
+        seed=seed,
+        output=output,
+        save_tokenizer=save_tokenizer,
+        identity=identity,
+    )
+    with torch.random.fork_rng(), StopSignal() as stop:
+        run.resume()
+        return run.loop(stop, progress)
+
+
+class _Run:
+    """A run in progress: what `fit` sets up, and the loop over it."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        model: MaskedLM,
+        *,
+        train: RowPlan,
+        validation: RowPlan,
+        masking: MaskingConfig,
+        config: TrainConfig,
+        seed: int,
+        output: Path,
+        save_tokenizer: Callable[[Path], object],
+        identity: dict[str, str],
+    ) -> None:
+        self.accelerator, self.bare, self.config = accelerator, model, config
+        self.seed, self.output, self.identity = seed, output, identity
+        self.save_tokenizer = save_tokenizer
+        self.optimizer = build_optimizer(
+            model,
+            lr=config.lr,
+            betas=config.betas,
+            eps=config.eps,
+            weight_decay=config.weight_decay,
+        )
+        self.model = accelerator.prepare_model(model)
+        self.loss_function = (
+            torch.compile(masked_loss, dynamic=False) if config.compile else masked_loss
+        )
+        rank, world_size = accelerator.process_index, accelerator.num_processes
+        self.stream = TrainingStream(
+            train,
+            masking,
+            seed=seed,
+            micro_rows=config.micro_rows,
+            rank=rank,
+            world_size=world_size,
+        )
+        check = TrainingStream(
+            validation, masking, seed=seed, micro_rows=config.micro_rows, purpose="validation"
+        )
+        count = max(1, min(config.validation_rows, validation.num_rows) // validation.config.rows)
+        self.checks = [check[number] for number in range(count)]
+        self.train_plan, self.masking = train, masking
+        self.step, self.tokens, self.seconds = 0, 0, 0.0
+        self.best_step, self.best_loss = 0, math.inf
+        self.window = _Window()
+        self.saved_step: int | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.output / "checkpoints"
+
+    def resume(self) -> None:
+        """Take up the newest checkpoint, if there is one, and cut metrics.jsonl back to it."""
+        found = latest_checkpoint(self.checkpoints)
+        if found is not None:
+            state = found.state
+            for key, expected in self.identity.items():
+                if state["identity"].get(key) != expected:
+                    raise StateError(
+                        f"{found.path}: written with another {key} (sha256 "
+                        f"{str(state['identity'].get(key))[:12]}, expected {expected[:12]}): "
+                        f"choose another output folder, or give the settings of that run"
+                    )
+            load_checkpoint(found, self.bare, self.optimizer)
+            self.step, self.saved_step = found.step, found.step
+            self.tokens, self.seconds = state["tokens"], state["seconds"]
+            self.best_step = state["best_step"]
+            self.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]
+            self.window = _Window(**state["window"])
+            logger.info("resuming at step %d of %d", self.step, self.config.steps)
+        self.metrics = MetricsLog(self.output / "metrics.jsonl", step=self.step)
+
+    def save(self) -> None:
+        """Write a checkpoint of the present step and remove those that are not kept."""
+        if self.saved_step == self.step:
+            return
+        if self.accelerator.is_main_process:
+            save_checkpoint(
+                self.checkpoints,
+                step=self.step,
+                model=self.bare,
+                optimizer=self.optimizer,
+                state={
+                    "identity": self.identity,
+                    "seed": self.seed,
+                    "tokens": self.tokens,
+                    "seconds": self.seconds,
+                    "best_step": self.best_step,
+                    "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
+                    "window": self.window._asdict(),
+                },
+                save_tokenizer=self.save_tokenizer,
+            )
+            remove_old(
+                self.checkpoints, keep=self.config.keep_checkpoints, best_step=self.best_step
+            )
+        self.accelerator.wait_for_everyone()
+        self.saved_step = self.step
+
+    def batches(self) -> Iterator[StepBatch]:
+        """Yield the batches from the present step to the last."""
+        workers = self.config.num_workers
+        loader = torch.utils.data.DataLoader(
+            self.stream,
+            batch_size=None,
+            sampler=range(self.step, self.config.steps),
+            num_workers=workers,
+            multiprocessing_context="spawn" if workers else None,
+            prefetch_factor=4 if workers else None,
+            pin_memory=self.accelerator.device.type == "cuda",
+        )
+        return iter(loader)
+
+    def loop(self, stop: StopSignal, progress: Progress | None) -> TrainingResult:
+        """Take the steps that are left; log, validate and save on the way."""
+        config = self.config
+        self.baselines = counting_baselines(
+            self.train_plan.documents,
+            self.checks,
+            vocabulary=self.train_plan.vocabulary,
+            masking=self.masking,
+        )
+        dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+        self.peak_flops = measure_peak(self.accelerator.device, dtype)
+        self._start_trackers()
+        newest: dict[str, Any] = {}
+        if self.step == 0:
+            newest = self._log(self._validate())
+        fastest_steps: list[tuple[float, float, int]] = []
+        for first, batch in zip(itertools.chain([True], itertools.repeat(False)), self.batches()):
+            begin = time.perf_counter()
+            loss, masked, masked_bp, norm, rate, tokens = self._train_step(batch)
+            took = time.perf_counter() - begin
+            self.step += 1
+            self.tokens += tokens
+            self.seconds += took
+            self.window = self.window.add(loss, masked, masked_bp)
+            if not first:  # The first step compiles: it would hide the speed of all others.
+                fastest_steps.append((took, self._step_flops(masked), tokens))
+            last = self.step == config.steps
+            if last or self.step % config.log_every == 0:
+                newest = self._log(self._train_record(rate, norm, fastest_steps))
+                self.window = _Window()
+                fastest_steps.clear()
+            if last or self.step % config.validate_every == 0:
+                newest = {**newest, **self._log(self._validate())}
+            if last or stop.name or self.step % config.checkpoint_every == 0:
+                self.save()
+            if progress is not None:
+                progress(self.step, config.steps, newest)
+            if stop.name and not last:
+                break
+        self.accelerator.end_training()
+        finished = self.step == config.steps
+        best = self.checkpoints / f"step-{self.best_step:08d}"
+        newest_path = self.checkpoints / f"step-{self.step:08d}"
+        return TrainingResult(
+            step=self.step,
+            finished=finished,
+            stopped_by=None if finished else stop.name,
+            best_step=self.best_step,
+            best_loss=self.best_loss,
+            checkpoint=best if finished and best.exists() else newest_path,
+            tokens=self.tokens,
+            seconds=self.seconds,
+            peak_flops=self.peak_flops,
+            baselines=self.baselines,
+        )
+
+    def _train_step(self, batch: StepBatch) -> tuple[float, int, int, float, float, int]:
+        """Take one optimiser step; return loss sum, masked tokens, their bases, norm, rate."""
+        config, accelerator = self.config, self.accelerator
+        rate = learning_rate(
+            self.step,
+            peak=config.lr,
+            warmup_steps=config.warmup_steps,
+            total_steps=config.steps,
+            schedule=config.schedule,
+            final_fraction=config.final_fraction,
+        )
+        set_learning_rate(self.optimizer, rate)
+        counts = torch.tensor([batch.num_masked, batch.masked_bp, batch.num_tokens])
+        if accelerator.num_processes > 1:
+            counts = accelerator.reduce(counts.to(accelerator.device))
+        num_masked, masked_bp, tokens = (int(x) for x in counts)
+        self.model.train()
+        total = torch.zeros((), device=accelerator.device)
+        for number, micro in enumerate(batch.micro):
+            torch.manual_seed(dropout_seed(self.seed, self.step, number, accelerator.process_index))
+            joined = number == len(batch.micro) - 1
+            with contextlib.nullcontext() if joined else accelerator.no_sync(self.model):
+                loss, _ = self.loss_function(
+                    self.model, micro.to(accelerator.device), config.precision
+                )
+                # DDP averages gradients over devices; the sum over all masked tokens is wanted.
+                (loss * (accelerator.num_processes / num_masked)).backward()
+            total += loss.detach()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        if accelerator.num_processes > 1:
+            total = accelerator.reduce(total)
+        loss_sum, norm_value = float(total), float(norm)
+        if not (math.isfinite(loss_sum) and math.isfinite(norm_value)):
+            saved = "none yet" if self.saved_step is None else f"step {self.saved_step}"
+            raise NonFiniteError(
+                f"step {self.step + 1}: the loss is {loss_sum / num_masked} and the gradient norm "
+                f"{norm_value}, expected finite numbers. Training stopped before the update; last "
+                f"good checkpoint: {saved}. Lower train.lr or lengthen train.warmup_steps, then "
+                f"start again in a new folder"
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss_sum, num_masked, masked_bp, norm_value, rate, tokens
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, Any]:
+        """Score the validation rows and remember the best step."""
+        self.model.eval()
+        device = self.accelerator.device
+        sums = torch.zeros(2, dtype=torch.float64, device=device)
+        mine = self.checks[self.accelerator.process_index :: self.accelerator.num_processes]
+        for batch in mine:
+            for micro in batch.micro:
+                loss, correct = masked_loss(self.bare, micro.to(device), self.config.precision)
+                sums += torch.stack([loss.double(), correct.double()])
+        if self.accelerator.num_processes > 1:
+            sums = self.accelerator.reduce(sums)
+        masked = sum(batch.num_masked for batch in self.checks)
+        masked_bp = sum(batch.masked_bp for batch in self.checks)
+        loss = float(sums[0]) / masked
+        if loss < self.best_loss:
+            self.best_step, self.best_loss = self.step, loss
+        record = {
+            "kind": "validation",
+            "step": self.step,
+            "loss": loss,
+            "accuracy": float(sums[1]) / masked,
+            "bits_per_base": float(sums[0]) / math.log(2) / max(1, masked_bp),
+            "masked_tokens": masked,
+        }
+        for name, score in zip(("unigram", "neighbour"), self.baselines[:2], strict=True):
+            record[f"{name}_loss"] = score.loss
+            record[f"{name}_accuracy"] = score.accuracy
+            record[f"{name}_bits_per_base"] = score.bits_per_base
+        return record
+
+    def _train_record(
+        self, rate: float, norm: float, steps: list[tuple[float, float, int]]
+    ) -> dict[str, Any]:
+        took = sum(step[0] for step in steps)
+        window = self.window
+        return {
+            "kind": "train",
+            "step": self.step,
+            "loss": window.loss / window.masked,
+            "bits_per_base": window.loss / math.log(2) / max(1, window.masked_bp),
+            "masked_tokens": window.masked,
+            "lr": rate,
+            "grad_norm": norm,
+            "tokens": self.tokens,
+            "tokens_per_second": sum(s[2] for s in steps) / took if took else None,
+            "mfu": sum(s[1] for s in steps) / took / self._all_peak() if took else None,
+            "seconds": self.seconds,
+        }
+
+    def _all_peak(self) -> float:
+        return self.peak_flops * self.accelerator.num_processes
+
+    def _step_flops(self, masked: int) -> float:
+        plan = self.train_plan
+        return training_flops(
+            self.bare.config,
+            num_rows=plan.config.rows,
+            row_tokens=plan.config.row_tokens,
+            num_masked=masked,
+        )
+
+    def _start_trackers(self) -> None:
+        if self.config.track:
+            self.accelerator.init_trackers("helixlm")
+
+    def _log(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Write a record to metrics.jsonl and to the trackers; return it."""
+        if self.accelerator.is_main_process:
+            self.metrics.append(record)
+        if self.config.track:
+            kind = record["kind"]
+            values = {
+                f"{kind}/{key}": value
+                for key, value in record.items()
+                if isinstance(value, int | float) and key != "step"
+            }
+            self.accelerator.log(values, step=record["step"])
+        return record
