@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from helixlm.errors import InputError
 from helixlm.models.attention import Path, attention, document_mask, padding_mask
 from helixlm.models.config import EncoderConfig
+from helixlm.models.lookup import Lookup
 
 
 class LengthError(InputError):
@@ -86,7 +87,7 @@ class Encoder(nn.Module):
         if document_ids_BL is None and num_tokens > self.config.max_tokens:
             raise LengthError(
                 f"a row has {num_tokens} tokens, special tokens included, but the model has "
-                f"positions for {self.config.max_tokens}: cut the sequence, or use a model with more"
+                f"positions for {self.config.max_tokens}: cut it, or use a model with more"
             )
         if attention_mask_BL is not None and document_ids_BL is not None:
             raise ValueError(
@@ -159,11 +160,11 @@ class Embeddings(nn.Module):
         super().__init__()
         self.config = config
         width, pad = config.hidden_size, config.pad_token_id
-        self.word = nn.Embedding(config.vocab_size, width, padding_idx=pad)
-        self.position = nn.Embedding(
+        self.word = Lookup(config.vocab_size, width, padding_idx=pad)
+        self.position = Lookup(
             config.max_positions, width, padding_idx=pad if config.family == "roberta" else None
         )
-        self.token_type = nn.Embedding(config.type_vocab_size, width)
+        self.token_type = Lookup(config.type_vocab_size, width)
         self.norm = nn.LayerNorm(width, eps=config.norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout)
 
