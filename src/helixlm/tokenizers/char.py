@@ -1,0 +1,140 @@
+"""One token a letter: the default vocabulary and the 23 symbols of the book.
+
+In: letters. Out: their ids, through a table instead of the library wherever the text is ASCII.
+Case and unknown letters are a stated policy: the default reads a, c, g, t and n as upper case and
+gives each other letter one <unk>; the preset ``book`` keeps case, as published, so that a
+soft-masked base becomes [UNK]. Upper-case the sequences first where that is not wanted.
+
+References
+----------
+Nivard, Biological language models, chapter 2 (the vocabulary, WordLevel and Split).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from helixlm.tokenizers.base import SPECIAL_ORDERS, SpecialOrder, TokenizerError
+from helixlm.tokenizers.library import GENERAL_SETTINGS, LibraryTokenizer
+
+DNA_LETTERS = "ACGTN"
+BOOK_LETTERS = "ATCGNUiRYKMSWBDHV-"
+BOOK_SPECIAL = ("[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]")
+
+
+class CharTokenizer(LibraryTokenizer):
+    """One token a letter."""
+
+    kind = "char"
+
+    def __init__(
+        self, text: str, settings: Mapping[str, Any] | None = None, *, source: str = "tokenizer"
+    ) -> None:
+        super().__init__(text, settings, source=source)
+        known = set(range(self.vocab_size)) - set(self._special_ids.tolist())
+        long = [self._tokens[id_] for id_ in sorted(known) if len(self._tokens[id_]) != 1]
+        if long:
+            raise TokenizerError(
+                f"{source}: the word-level vocabulary holds {long[0]!r}, expected single letters"
+            )
+        self._id_of_ascii = np.zeros(128, dtype=np.int32)
+        for code in range(128):
+            ids = self._library.encode(chr(code), add_special_tokens=False).ids
+            if len(ids) != 1:
+                raise TokenizerError(
+                    f"{source}: the letter {chr(code)!r} becomes {len(ids)} tokens, expected one"
+                )
+            self._id_of_ascii[code] = ids[0]
+
+    def _encode_slice(self, batch: list[str]) -> list[NDArray[np.int32]]:
+        """Look the letters up; what is not plain ASCII goes through the library."""
+        ids: list[NDArray[np.int32]] = []
+        for sequence in batch:
+            if sequence.isascii() and not self._literal.search(sequence):
+                codes = np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)
+                ids.append(self._id_of_ascii[codes])
+            else:
+                ids.extend(super()._encode_slice([sequence]))
+        return ids
+
+
+def char_tokenizer(
+    *, special_order: SpecialOrder = "roberta", max_tokens: int | None = 512
+) -> CharTokenizer:
+    """Make the default tokenizer of single letters: special tokens, then A C G T N.
+
+    Parameters
+    ----------
+    special_order : {"roberta", "published"}
+        Order of the special tokens, see `SPECIAL_ORDERS`.
+    max_tokens : int, optional
+        Longest input of the model in tokens, for transformers.
+
+    Returns
+    -------
+    CharTokenizer
+        Ten tokens; puts <s> and </s> around a sequence.
+    """
+    special = SPECIAL_ORDERS[special_order]
+    vocab = {token: id_ for id_, token in enumerate([*special, *DNA_LETTERS])}
+    library = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
+    library.normalizer = upper_case_normalizer(DNA_LETTERS)
+    library.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    return CharTokenizer(*finish(library, special, max_tokens))
+
+
+def book_tokenizer(*, max_tokens: int | None = 512) -> CharTokenizer:
+    """Make the tokenizer of the book: 23 symbols, case kept, no special tokens added.
+
+    Parameters
+    ----------
+    max_tokens : int, optional
+        Longest input of the model in tokens, for transformers.
+
+    Returns
+    -------
+    CharTokenizer
+        A 0, T 1, C 2, G 3, N 4, U 5, i 6, R 7 ... [MASK] 22. Lower-case bases are [UNK] 18.
+    """
+    vocab = {token: id_ for id_, token in enumerate([*BOOK_LETTERS, *BOOK_SPECIAL])}
+    library = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
+    library.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    library.add_special_tokens(list(BOOK_SPECIAL))
+    settings = {**GENERAL_SETTINGS, "model_max_length": max_tokens} | {
+        f"{token[1:-1].lower()}_token": token for token in BOOK_SPECIAL
+    }
+    return CharTokenizer(library.to_str(pretty=True), settings)
+
+
+def upper_case_normalizer(letters: str) -> normalizers.Sequence:
+    """Read each of the letters in lower case as upper case; other letters stay unknown."""
+    return normalizers.Sequence([normalizers.Replace(c.lower(), c) for c in letters])
+
+
+def finish(
+    library: Tokenizer, special: tuple[str, ...], max_tokens: int | None
+) -> tuple[str, dict[str, object]]:
+    """Add what surrounds the model as in RoBERTa: special tokens, template, decoder, settings."""
+    library.add_special_tokens(list(special))
+    library.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        # Type ids stay 0 in a pair, as RoBERTa has it.
+        pair="<s> $A </s> </s> $B:0 </s>:0",
+        special_tokens=[(token, special.index(token)) for token in ("<s>", "</s>")],
+    )
+    library.decoder = decoders.Fuse()
+    settings = {
+        **GENERAL_SETTINGS,
+        "model_max_length": max_tokens,
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "cls_token": "<s>",
+        "sep_token": "</s>",
+        "unk_token": "<unk>",
+        "pad_token": "<pad>",
+        "mask_token": "<mask>",
+    }
+    return library.to_str(pretty=True), settings

@@ -1,0 +1,393 @@
+"""A tokenizer around one tokenizer.json of the `tokenizers` library.
+
+In: the text of a tokenizer.json and, where there is one, of the tokenizer_config.json beside it.
+Out: what the protocol in base.py promises. The file's bytes are kept and written back as they
+came, so the hash of a tokenizer does not depend on the version of the library. `CharTokenizer` and
+`BpeTokenizer` add what is faster for their kind; which of them a file needs is found in hf.py.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import tokenizers
+from numpy.typing import ArrayLike, NDArray
+
+from helixlm.errors import StateError
+from helixlm.tokenizers.base import Encoding, SpecialTokens, TokenizerError
+
+log = logging.getLogger(__name__)
+
+# The library keeps strings, masks and offsets beside each id, about 150 bytes a token: batches
+# of this many letters keep that below some tens of MB, and cost no speed.
+BATCH_LETTERS = 1 << 20
+
+# Names by which a bare tokenizer.json, without tokenizer_config.json, tells what a token is for.
+PAD_NAMES = ("<pad>", "[PAD]")
+MASK_NAMES = ("<mask>", "[MASK]")
+
+# Roles in tokenizer_config.json. Each names a token that is not a base.
+ROLES = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+)
+
+
+class LibraryTokenizer:
+    """The protocol `Tokenizer` on top of ``tokenizers.Tokenizer``.
+
+    Parameters
+    ----------
+    text : str
+        Content of tokenizer.json.
+    settings : mapping
+        Content of tokenizer_config.json; empty if there is none.
+    source : str
+        Where the text came from, for messages.
+
+    Raises
+    ------
+    TokenizerError
+        If the tokenizer cannot keep the promises of the protocol, such as one token a letter
+        for unknown letters.
+    """
+
+    kind: ClassVar[Literal["bpe", "char"]]
+
+    def __init__(
+        self, text: str, settings: Mapping[str, Any] | None = None, *, source: str = "tokenizer"
+    ) -> None:
+        self._text = text
+        self._settings = dict(settings or {})
+        self._source = source
+        self._library = parse_library(text, source)
+        names = {role: token_name(self._settings.get(role)) for role in ROLES}
+        vocab = self._library.get_vocab(with_added_tokens=True)
+        for role, name in names.items():
+            if name is not None and name not in vocab:
+                raise TokenizerError(
+                    f"{source}: tokenizer_config.json gives {name!r} as {role}, which is not in "
+                    "the vocabulary of tokenizer.json: the two files do not belong together"
+                )
+        # As transformers does when it loads the two files.
+        self._library.add_special_tokens([name for name in names.values() if name is not None])
+        self._tokens = tokens_by_id(vocab, source)
+        added = self._library.get_added_tokens_decoder()
+        unk = unknown_token(text, vocab, source)
+        special = {id_ for id_, token in added.items() if token.special} | {vocab[unk]}
+        self._special_ids = np.array(sorted(special), dtype=np.int32)
+        self._token_bp = np.array([len(token) for token in self._tokens], dtype=np.int32)
+        self._token_bp[self._special_ids] = 0
+        self._token_bp[vocab[unk]] = 1
+        self._pieces = list(self._tokens)
+        for id_ in special:
+            self._pieces[id_] = ""
+        self._pieces[vocab[unk]] = "N"
+        literals = [self._tokens[id_] for id_ in sorted(added)]
+        self._literal = re.compile("|".join(map(re.escape, literals)) or r"(?!)")
+        bos, eos = surrounding_ids(self._library, source)
+        self._special = SpecialTokens(
+            bos=bos,
+            eos=eos,
+            unk=vocab[unk],
+            pad=first_id(vocab, (names["pad_token"], *PAD_NAMES)),
+            mask=first_id(vocab, (names["mask_token"], *MASK_NAMES)),
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(vocab_size={self.vocab_size}, sha256={self.sha256[:12]}...)"
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, special tokens counted."""
+        return len(self._tokens)
+
+    @property
+    def special(self) -> SpecialTokens:
+        """Ids of the special tokens that others need by their role."""
+        return self._special
+
+    @property
+    def special_ids(self) -> NDArray[np.int32]:
+        """All ids that stand for no known base, in order (unk among them), int32, shape (s,)."""
+        return self._special_ids.copy()
+
+    @property
+    def tokens(self) -> list[str]:
+        """The text of each token, by id."""
+        return list(self._tokens)
+
+    @property
+    def token_bp(self) -> NDArray[np.int32]:
+        """Bases that each token covers, int32, shape (V,): unk 1, other special tokens 0."""
+        return self._token_bp.copy()
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Longest input of the model in tokens, special tokens counted. Encoding never cuts."""
+        value = self._settings.get("model_max_length")
+        # transformers writes int(1e30) where there is no limit.
+        return int(value) if value is not None and value < 10**18 else None
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the bytes of tokenizer.json, 64 hexadecimal digits."""
+        return hashlib.sha256(self._text.encode()).hexdigest()
+
+    def encode(self, sequence: str) -> NDArray[np.int32]:
+        """Return the token ids of one sequence without special tokens.
+
+        Parameters
+        ----------
+        sequence : str
+            Letters in any case.
+
+        Returns
+        -------
+        ndarray, int32, shape (n,)
+            Token ids.
+        """
+        return self.encode_batch([sequence])[0]
+
+    def encode_batch(self, sequences: Sequence[str]) -> list[NDArray[np.int32]]:
+        """Return `encode` of each sequence, on all cores, in bounded memory beside the result.
+
+        The bound holds for sequences of up to about a million letters: a longer one is one call
+        of the library, which takes some hundred bytes a letter.
+
+        Parameters
+        ----------
+        sequences : sequence of str, length b
+            Letters in any case.
+
+        Returns
+        -------
+        list of b ndarrays, int32, shape (n_i,)
+            Token ids.
+        """
+        ids: list[NDArray[np.int32]] = []
+        batch: list[str] = []
+        letters = 0
+        for sequence in sequences:
+            batch.append(sequence)
+            letters += len(sequence)
+            if letters >= BATCH_LETTERS:
+                ids.extend(self._encode_slice(batch))
+                batch, letters = [], 0
+        ids.extend(self._encode_slice(batch))
+        return ids
+
+    def _encode_slice(self, batch: list[str]) -> list[NDArray[np.int32]]:
+        """Encode a batch that is small enough for one call of the library."""
+        encodings = self._library.encode_batch_fast(batch, add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+
+    def encode_with_offsets(self, sequence: str) -> Encoding:
+        """Return the token ids of one sequence and which bases each token covers.
+
+        Parameters
+        ----------
+        sequence : str
+            Letters in any case.
+
+        Returns
+        -------
+        Encoding
+            ids, int32, shape (n,); starts and ends, int64, shape (n,): positions in `sequence`,
+            0-based, half-open. Each token starts where the one before it ends.
+        """
+        ids = self.encode(sequence)
+        ends = np.cumsum(self._token_bp[ids], dtype=np.int64)
+        # A literal special token has more letters than its 0 or 1 bases, so the sum tells.
+        if (int(ends[-1]) if len(ends) else 0) == len(sequence):
+            return Encoding(ids, ends - self._token_bp[ids], ends)
+        encoding = self._library.encode(sequence, add_special_tokens=False)
+        offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+        return Encoding(np.array(encoding.ids, dtype=np.int32), offsets[:, 0], offsets[:, 1])
+
+    def decode(self, ids: ArrayLike) -> str:
+        """Return the bases of the tokens: special tokens are dropped, unk becomes N.
+
+        Parameters
+        ----------
+        ids : array-like, int, shape (n,)
+            Token ids.
+
+        Returns
+        -------
+        str
+            The bases.
+
+        Raises
+        ------
+        TokenizerError
+            If an id is not in the vocabulary.
+        """
+        ids_n = np.asarray(ids)
+        outside = np.flatnonzero((ids_n < 0) | (ids_n >= self.vocab_size))
+        if len(outside):
+            raise TokenizerError(
+                f"token id {ids_n[outside[0]]} at position {outside[0]} is not in the vocabulary: "
+                f"expected 0 to {self.vocab_size - 1}"
+            )
+        return "".join(map(self._pieces.__getitem__, ids_n.tolist()))
+
+    def add_special(self, ids: ArrayLike) -> NDArray[np.int32]:
+        """Return the ids with bos before and eos after them, as far as the tokenizer has these.
+
+        Parameters
+        ----------
+        ids : array-like, int, shape (n,)
+            Token ids without special tokens.
+
+        Returns
+        -------
+        ndarray, int32, shape (n,) to (n + 2,)
+            What transformers gives for the same sequence with ``add_special_tokens=True``.
+        """
+        before = [] if self._special.bos is None else [self._special.bos]
+        after = [] if self._special.eos is None else [self._special.eos]
+        return np.concatenate([before, np.asarray(ids), after]).astype(np.int32)
+
+    def save(self, folder: str | Path, *, max_tokens: int | None = None) -> None:
+        """Write tokenizer.json and tokenizer_config.json into a folder.
+
+        Each file is there whole, old or new, whatever happens.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Where to write; made if missing. Other files in it are left alone.
+        max_tokens : int, optional
+            Longest input in tokens, in place of the tokenizer's own.
+
+        Raises
+        ------
+        StateError
+            If a file cannot be written; what was there before is still there.
+        """
+        settings = self._settings or default_settings(self)
+        if max_tokens is not None:
+            settings = {**settings, "model_max_length": max_tokens}
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            replace_file(folder / "tokenizer_config.json", json.dumps(settings, indent=2) + "\n")
+            replace_file(folder / "tokenizer.json", self._text)
+        except OSError as error:
+            raise StateError(
+                f"{folder}: cannot write the tokenizer ({error.strerror or error}): what was there "
+                "before is unchanged; make room or choose another folder"
+            ) from error
+
+
+def parse_library(text: str, source: str) -> tokenizers.Tokenizer:
+    """Parse a tokenizer.json, without the truncation and padding that it may ask for."""
+    try:
+        library = tokenizers.Tokenizer.from_str(text)
+    except Exception as error:  # the library raises nothing narrower
+        raise TokenizerError(
+            f"{source}: the tokenizers library cannot read this tokenizer.json: {error}"
+        ) from error
+    library.no_truncation()
+    library.no_padding()
+    return library
+
+
+def token_name(value: Any) -> str | None:
+    """Text of a token in tokenizer_config.json, which may be a string or an object."""
+    return value.get("content") if isinstance(value, Mapping) else value
+
+
+def tokens_by_id(vocab: Mapping[str, int], source: str) -> list[str]:
+    """List the tokens by id, or say which id is missing."""
+    tokens = sorted(vocab, key=vocab.__getitem__)
+    for expected, token in enumerate(tokens):
+        if vocab[token] != expected:
+            raise TokenizerError(
+                f"{source}: token {token!r} has id {vocab[token]}, expected {expected}: the ids of "
+                f"{len(tokens)} tokens must be 0 to {len(tokens) - 1}, each once"
+            )
+    return tokens
+
+
+def unknown_token(text: str, vocab: Mapping[str, int], source: str) -> str:
+    """Name of the token for unknown letters."""
+    unk = json.loads(text)["model"].get("unk_token")
+    if unk is None or unk not in vocab:
+        raise TokenizerError(
+            f"{source}: the model names {unk!r} as its unknown token, expected a token of the "
+            "vocabulary: letters such as N would vanish, and positions with them"
+        )
+    return str(unk)
+
+
+def surrounding_ids(library: tokenizers.Tokenizer, source: str) -> tuple[int | None, int | None]:
+    """Ids that the post-processor puts before and after a sequence."""
+    bare = library.encode("A", add_special_tokens=False).ids
+    full = library.encode("A", add_special_tokens=True).ids
+    for before in (0, 1):
+        after = len(full) - before - len(bare)
+        if after in (0, 1) and full[before : before + len(bare)] == bare:
+            return (full[0] if before else None), (full[-1] if after else None)
+    raise TokenizerError(
+        f"{source}: special tokens turn {bare} into {full}, expected at most one token before and "
+        "one after a sequence"
+    )
+
+
+def first_id(vocab: Mapping[str, int], names: Sequence[str | None]) -> int | None:
+    """Id of the first of the names that the vocabulary holds."""
+    return next((vocab[name] for name in names if name is not None and name in vocab), None)
+
+
+def default_settings(tokenizer: LibraryTokenizer) -> dict[str, Any]:
+    """Make a tokenizer_config.json for a tokenizer that came without one."""
+    special, tokens = tokenizer.special, tokenizer.tokens
+    ids = {
+        "bos_token": special.bos,
+        "eos_token": special.eos,
+        "cls_token": special.bos,
+        "sep_token": special.eos,
+        "unk_token": special.unk,
+        "pad_token": special.pad,
+        "mask_token": special.mask,
+    }
+    named = {role: tokens[id_] for role, id_ in ids.items() if id_ is not None}
+    return {**GENERAL_SETTINGS, **named}
+
+
+# PreTrainedTokenizerFast: the class that reads a tokenizer.json as it is, by the name that both
+# transformers 4 and 5 know (5 calls it TokenizersBackend). Token type ids are left out because
+# RoBERTa has no use for them and ModernBERT refuses them.
+GENERAL_SETTINGS: dict[str, Any] = {
+    "tokenizer_class": "PreTrainedTokenizerFast",
+    "model_input_names": ["input_ids", "attention_mask"],
+    "padding_side": "right",
+    "truncation_side": "right",
+    "clean_up_tokenization_spaces": False,
+}
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that, whatever happens, its old or its new content is there, whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
