@@ -17,10 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from helixlm.data.fasta import Chunk, FastaSummary, iter_chunks, scan_fasta
 from helixlm.data.folder import (
@@ -36,6 +33,7 @@ from helixlm.data.folder import (
     write_manifest,
 )
 from helixlm.data.splits import SPLITS, SplitConfig, assign
+from helixlm.data.window_files import SHARD_WINDOWS, CorpusSplit, WindowWriter, read_windows
 from helixlm.data.windows import DROP_REASONS, Dropped, Window, WindowConfig, segments
 from helixlm.errors import InputError
 from helixlm.version import __version__
@@ -43,27 +41,6 @@ from helixlm.version import __version__
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int | None], None]
-
-ROW_GROUP_WINDOWS = 16_384  # about 10 Mbp
-SHARD_WINDOWS = 32 * ROW_GROUP_WINDOWS  # about 340 Mbp, 100 MB on disk
-
-SCHEMA = pa.schema(
-    [
-        pa.field("species", pa.string(), nullable=False),
-        pa.field("assembly", pa.string(), nullable=False),
-        pa.field("contig", pa.string(), nullable=False),
-        pa.field("start", pa.int64(), nullable=False),
-        pa.field("end", pa.int64(), nullable=False),
-        pa.field("strand", pa.string(), nullable=False),
-        pa.field("sample", pa.string()),  # null: the reference itself
-        pa.field("haplotype", pa.int8()),
-        pa.field("softmask_fraction", pa.float32(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),
-        pa.field("sequence", pa.string(), nullable=False),
-    ]
-)
-_REPEATED = ["species", "assembly", "contig", "strand", "sample", "haplotype", "split"]
-_UPPER_CASE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class CorpusError(InputError):
@@ -76,21 +53,6 @@ class InputFile(BaseModel, frozen=True, extra="forbid"):
     path: str
     sha256: str  # of the bytes of the file
     contigs: dict[str, int]  # lengths in bp
-
-
-class CorpusShard(FileRecord):
-    """One Parquet file."""
-
-    windows: int = Field(gt=0)
-    bases: int = Field(gt=0)
-
-
-class CorpusSplit(BaseModel, frozen=True, extra="forbid"):
-    """What one split of a corpus holds."""
-
-    num_windows: int
-    num_bases: int
-    shards: tuple[CorpusShard, ...]
 
 
 class CorpusManifest(Manifest):
@@ -170,8 +132,8 @@ def prepare_corpus(
         raise CorpusError("fasta: expected at least one FASTA file, found none")
     for path in paths:
         if not path.is_file():
-            found = "a folder" if path.is_dir() else "nothing there"
-            raise CorpusError(f"{path}: expected a FASTA file, found {found}")
+            instead = "a folder" if path.is_dir() else "nothing there"
+            raise CorpusError(f"{path}: expected a FASTA file, found {instead}")
     if (output / MANIFEST).exists():
         return _made_before(output, paths, windows, split, seed, species, assembly)
     refuse_existing(output)
@@ -183,7 +145,7 @@ def prepare_corpus(
     assignment = assign(contigs, split, seed)
     with new_folder(output) as folder, contextlib.ExitStack() as stack:
         writers = {
-            name: stack.enter_context(_SplitWriter(folder, name, species, assembly, shard_windows))
+            name: stack.enter_context(WindowWriter(folder, name, species, assembly, shard_windows))
             for name in SPLITS
         }
         dropped = dict.fromkeys(DROP_REASONS, 0)
@@ -194,8 +156,8 @@ def prepare_corpus(
                 length = segment.end - segment.start
                 if isinstance(segment, Dropped):
                     dropped[segment.reason] += length
-                elif name := assignment.split_of(segment.contig, segment.start, segment.end):
-                    writers[name].add(segment)
+                elif home := assignment.split_of(segment.contig, segment.start, segment.end):
+                    writers[home].add(segment)
                 else:
                     dropped["split_border"] += length
             if _stamp(path) != stamps[i]:
@@ -246,14 +208,10 @@ def _made_before(
         wanted = new.model_dump()
         for name, value in old.model_dump().items():
             compared[f"{group}.{name}"] = (value, wanted[name])
+    if len(found.inputs) == len(paths):
+        for record, path in zip(found.inputs, paths, strict=True):
+            compared[f"SHA-256 of {path}"] = (record.sha256[:12], file_sha256(path)[:12])
     refuse_differences(output, compared)
-    refuse_differences(
-        output,
-        {
-            f"contents of {path}": (old.sha256[:12], file_sha256(path)[:12])
-            for old, path in zip(found.inputs, paths, strict=True)
-        },
-    )
     check_files(output, _records(found))
     logger.info("%s: the corpus is there already", output)
     return found
@@ -323,111 +281,6 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _hash_of_hashes(hashes: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
-
-
-class _SplitWriter:
-    """Writes the windows of one split into shards; holds one row group."""
-
-    def __init__(
-        self, folder: Path, split: str, species: str, assembly: str, shard_windows: int
-    ) -> None:
-        self.folder = folder
-        self.split = split
-        self.species = species
-        self.assembly = assembly
-        self.shard_windows = shard_windows
-        self.num_windows = 0
-        self.num_bases = 0
-        self.shards: list[CorpusShard] = []
-        self.rows: list[Window] = []
-        self.rows_hash = hashlib.sha256(f"{species}\t{assembly}\t{split}\n".encode())
-        self.parquet: pq.ParquetWriter | None = None
-        self.file = ""
-        self.shard_rows = self.shard_bases = 0
-        (folder / split).mkdir()
-
-    def __enter__(self) -> "_SplitWriter":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.parquet is not None:  # after an error only: finish() has closed it otherwise
-            with contextlib.suppress(OSError):
-                self.parquet.close()
-
-    def add(self, window: Window) -> None:
-        self.rows.append(window)
-        full = self.shard_rows + len(self.rows) == self.shard_windows
-        if full or len(self.rows) == ROW_GROUP_WINDOWS:
-            self._write_rows()
-        if full:
-            self._close_shard()
-
-    def _write_rows(self) -> None:
-        if self.parquet is None:
-            self.file = f"{self.split}/{len(self.shards):05d}.parquet"
-            self.parquet = pq.ParquetWriter(
-                self.folder / self.file,
-                SCHEMA,
-                compression="zstd",
-                compression_level=3,
-                use_dictionary=_REPEATED,
-                write_statistics=["contig", "start", "end"],
-            )
-        count = len(self.rows)
-        contig, start, end, sequence = (list(column) for column in zip(*self.rows, strict=True))
-        text = [s.encode() for s in sequence]
-        bases = np.fromiter(map(len, text), np.int64, count)
-        masked = np.fromiter((len(t.translate(None, _UPPER_CASE)) for t in text), np.int64, count)
-        for row, t in zip(self.rows, text, strict=True):
-            self.rows_hash.update(f"{row.contig}\t{row.start}\t{row.end}\t".encode() + t + b"\n")
-        columns: dict[str, Any] = {
-            "species": [self.species] * count,
-            "assembly": [self.assembly] * count,
-            "contig": contig,
-            "start": start,
-            "end": end,
-            "strand": ["+"] * count,
-            "sample": [None] * count,
-            "haplotype": [None] * count,
-            "softmask_fraction": (masked / bases).astype(np.float32),
-            "split": [self.split] * count,
-            "sequence": text,
-        }
-        self.parquet.write_table(pa.table(columns, schema=SCHEMA), row_group_size=ROW_GROUP_WINDOWS)
-        self.num_windows += count
-        self.shard_rows += count
-        self.num_bases += int(bases.sum())
-        self.shard_bases += int(bases.sum())
-        self.rows = []
-
-    def _close_shard(self) -> None:
-        assert self.parquet is not None
-        self.parquet.close()
-        self.parquet = None
-        path = self.folder / self.file
-        self.shards.append(
-            CorpusShard(
-                file=self.file,
-                bytes=path.stat().st_size,
-                sha256=file_sha256(path),
-                windows=self.shard_rows,
-                bases=self.shard_bases,
-            )
-        )
-        self.shard_rows = self.shard_bases = 0
-
-    def finish(self) -> CorpusSplit:
-        if self.rows:
-            self._write_rows()
-        if self.parquet is not None:
-            self._close_shard()
-        return CorpusSplit(
-            num_windows=self.num_windows, num_bases=self.num_bases, shards=tuple(self.shards)
-        )
-
-    @property
-    def rows_sha256(self) -> str:
-        return self.rows_hash.hexdigest()
 
 
 def _records(manifest: CorpusManifest) -> list[FileRecord]:
@@ -500,39 +353,14 @@ class Corpus:
     def _batches(
         self, split: str, columns: list[str], start: int, stop: int | None, step: int
     ) -> Iterator[dict[str, list[Any]]]:
-        """Yield the wanted rows of one row group after the other, as columns."""
         found = self._split(split)
         if start < 0 or step < 1 or (stop is not None and stop < 0):
             raise CorpusError(
                 f"windows {start} to {stop} in steps of {step}: expected start and stop of at "
                 "least 0 and a step of at least 1"
             )
-        wanted = range(
-            start, found.num_windows if stop is None else min(stop, found.num_windows), step
-        )
-        first = 0
-        for shard in found.shards:
-            if not _within(wanted, first, first + shard.windows):
-                first += shard.windows
-                continue
-            # No threads: readers run in forked worker processes too.
-            with pq.ParquetFile(self.path / shard.file, pre_buffer=False) as file:
-                for group in range(file.num_row_groups):
-                    count = file.metadata.row_group(group).num_rows
-                    rows = _within(wanted, first, first + count)
-                    if rows:
-                        table = file.read_row_group(group, columns=columns, use_threads=False)
-                        if len(rows) < count:
-                            table = table.take(np.array(rows) - first)
-                        yield {name: table[name].to_pylist() for name in columns}
-                    first += count
-
-
-def _within(wanted: range, low: int, high: int) -> range:
-    """Return the part of `wanted` (whose step is positive) that is in [low, high)."""
-    first = max(0, -(-(low - wanted.start) // wanted.step))
-    last = max(first, -(-(high - wanted.start) // wanted.step))
-    return wanted[first:last]
+        end = found.num_windows if stop is None else min(stop, found.num_windows)
+        return read_windows(self.path, found, columns, range(start, end, step))
 
 
 def open_corpus(path: str | Path) -> Corpus:

@@ -185,8 +185,8 @@ def read_manifest(folder: Path, model: type[AnyManifest]) -> AnyManifest:
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        found = "a folder without it" if folder.is_dir() else "no such folder"
-        raise StateError(f"{path}: expected the manifest of a {kind}, found {found}") from None
+        instead = "a folder without it" if folder.is_dir() else "no such folder"
+        raise StateError(f"{path}: expected the manifest of a {kind}, found {instead}") from None
     except NotADirectoryError:
         raise StateError(f"{folder}: expected the folder of a {kind}, found a file") from None
     except ValueError as error:

@@ -96,7 +96,8 @@ def assign(contigs: Mapping[str, int], config: SplitConfig, seed: int) -> Assign
         hold `validation_fraction` of the bases; one that would bring the share above twice
         that is passed over, and if the share is then not reached, the smallest of those is added
         as long as half of the bases remain in training. By block, blocks are numbered through
-        the genome, and of every run of ``round(1 / validation_fraction)`` one is held out.
+        the contigs in the order of their names, and of every run of
+        ``round(1 / validation_fraction)`` blocks one is held out.
     seed : int
         Drawn from ``CounterRng("split", seed, ...)``.
 
@@ -137,7 +138,8 @@ def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) 
             f"split by contig: expected at least 2 contigs, found {_shown(list(contigs))}: "
             "split by block instead"
         )
-    names, lengths = list(contigs), list(contigs.values())
+    names = sorted(contigs)  # so that the order of the file plays no part
+    lengths = [contigs[name] for name in names]
     total = sum(lengths)
     wanted = config.validation_fraction * total
     chosen: set[str] = set()
@@ -159,7 +161,7 @@ def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) 
 
 
 def _choose_blocks(contigs: Mapping[str, int], config: SplitConfig, seed: int) -> Assignment:
-    counts = {name: -(-length // config.block_bp) for name, length in contigs.items()}
+    counts = {name: -(-contigs[name] // config.block_bp) for name in sorted(contigs)}
     total = sum(counts.values())
     if total < 2:
         raise SplitError(
