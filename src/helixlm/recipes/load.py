@@ -1,0 +1,194 @@
+"""Recipes by name or by file, with a base recipe below them and overrides on top.
+
+Comes in: a name such as ``tinydnabert`` or the path of a YAML file, and ``section.key=value``
+overrides. Goes out: a checked `Recipe`, or one error that lists every problem with its place.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from helixlm.errors import InputError
+from helixlm.recipes.schema import Recipe
+
+
+class RecipeError(InputError):
+    """A recipe that cannot be found, read or used."""
+
+
+def list_recipes() -> dict[str, str]:
+    """Return the built-in recipes: name to description, in alphabetical order."""
+    found = {}
+    for file in sorted(resources.files("helixlm.recipes").iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".yaml"):
+            found[file.name.removesuffix(".yaml")] = str(
+                yaml.safe_load(file.read_text(encoding="utf-8")).get("description", "")
+            )
+    return found
+
+
+def recipe_text(name: str) -> str:
+    """Return a built-in recipe as it is written, comments and all.
+
+    Raises
+    ------
+    RecipeError
+        If there is no recipe of that name.
+    """
+    file = resources.files("helixlm.recipes") / f"{name}.yaml"
+    if "/" in name or not file.is_file():
+        raise RecipeError(
+            f"recipe {name!r}: neither a file nor a built-in recipe; built in are: "
+            f"{', '.join(list_recipes())}{_suggest(name, list_recipes())}"
+        )
+    return file.read_text(encoding="utf-8")
+
+
+def load_recipe(source: str | Path | Recipe, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, resolve and check a recipe.
+
+    Parameters
+    ----------
+    source : str, Path or Recipe
+        A built-in name, a YAML file, or a recipe that overrides are put on.
+    overrides : sequence of str
+        ``section.key=value``, the value written as in YAML; later ones win.
+
+    Returns
+    -------
+    Recipe
+        Complete and frozen.
+
+    Raises
+    ------
+    RecipeError
+        Listing every problem with its path in the recipe.
+    """
+    if isinstance(source, Recipe):
+        values, place = source.model_dump(mode="json"), f"recipe {source.name!r}"
+    else:
+        values, place = _read(source, seen=()), f"recipe {source}"
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        problems = "\n".join(f"  {line}" for line in _describe(error))
+        raise RecipeError(f"{place}: {error.error_count()} problem(s):\n{problems}") from error
+
+
+def recipe_yaml(recipe: Recipe) -> str:
+    """Write a resolved recipe as YAML that `load_recipe` reads back to the same recipe."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, width=100)
+
+
+def compare_recipes(old: Recipe, new: Recipe, ignored: Iterable[str] = ()) -> list[str]:
+    """Return the differences as ``section.key: old -> new``, leaving out the ignored paths."""
+    before, after = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
+    return [
+        f"{key}: {before.get(key)} -> {after.get(key)}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key) and key not in set(ignored)
+    ]
+
+
+def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    """Read a recipe's values over those of its base."""
+    if str(source) in seen:
+        raise RecipeError(f"recipe {seen[0]}: its bases go in a circle: {' -> '.join(seen)}")
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        text = path.read_text(encoding="utf-8")
+    elif path.suffix in (".yaml", ".yml"):
+        raise RecipeError(f"recipe {source}: no such file")
+    else:
+        text = recipe_text(str(source))
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"recipe {source}: not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(
+            f"recipe {source}: found {type(values).__name__}, expected sections such as 'model:'"
+        )
+    values.setdefault("name", path.stem)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    beside = path.parent / str(base)
+    below = _read(beside if beside.is_file() else str(base), (*seen, str(source)))
+    return _merge(below, values)
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise RecipeError(
+            f"--set {override!r}: expected section.key=value, such as model.hidden_size=256"
+        )
+    *sections, key = path.strip().split(".")
+    at = values
+    for section in sections:
+        at = at.setdefault(section, {})
+        if not isinstance(at, dict):
+            raise RecipeError(f"--set {override!r}: {section!r} is a value, not a section")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override!r}: the value is not YAML: {error}") from error
+    if isinstance(value, str):  # YAML 1.1 takes 1e-4 for text.
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    at[key] = value
+
+
+def _describe(error: ValidationError) -> Iterable[str]:
+    for problem in error.errors():
+        path = ".".join(str(part) for part in problem["loc"]) or "recipe"
+        if problem["type"] == "extra_forbidden":
+            known = _fields(problem["loc"][:-1])
+            yield f"{path}: unknown key{_suggest(str(problem['loc'][-1]), known)}"
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            given = problem.get("input")
+            shown = "" if isinstance(given, dict | BaseModel) else f" (found {given!r})"
+            yield f"{path}: {message}{shown}"
+
+
+def _fields(path: Sequence[Any]) -> list[str]:
+    model: Any = Recipe
+    for part in path:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,103 @@
+"""What a recipe holds: one section for each component, checked together.
+
+Each section is the configuration class that lives beside its component; here they are joined and
+checked against each other. A recipe is frozen: overrides make a new one.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from helixlm.data.splits import SplitConfig
+from helixlm.data.windows import WindowConfig
+from helixlm.models.config import EncoderConfig
+from helixlm.tasks.finetune import FinetuneConfig
+from helixlm.tokenizers.base import TokenizerConfig
+from helixlm.train.batches import BatchConfig
+from helixlm.train.config import TrainConfig
+from helixlm.train.masking import MaskingConfig
+
+
+class ModelConfig(BaseModel):
+    """The encoder's shape, without what the tokenizer decides."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: str = "roberta"
+    """"roberta" or "bert": whose positions, sequence head and exported class."""
+    hidden_size: int = 512
+    """Width of the hidden vectors."""
+    num_layers: int = 6
+    """Layers."""
+    num_heads: int = 8
+    """Attention heads; hidden_size must be a multiple."""
+    intermediate_size: int = 2048
+    """Width inside the feed-forward part."""
+    max_positions: int = 514
+    """Rows of the position embedding; RoBERTa leaves the first pad_token_id + 1 unused."""
+    type_vocab_size: int = 2
+    """Rows of the token-type embedding."""
+    hidden_dropout: float = 0.1
+    """Dropout of embeddings and sub-layer outputs."""
+    attention_dropout: float = 0.1
+    """Dropout of attention probabilities."""
+    norm_eps: float = 1e-12
+    """Epsilon of LayerNorm."""
+    initializer_range: float = 0.02
+    """Standard deviation of fresh weights."""
+    pad_token_id: int | None = None
+    """Padding id inside the model; null takes the tokenizer's. The published TinyDNABERT has 1
+    here, which is </s> in its vocabulary."""
+
+    def encoder(self, *, vocab_size: int, pad_token_id: int) -> EncoderConfig:
+        """Join these settings with what the tokenizer decides.
+
+        Raises
+        ------
+        ValueError
+            If sizes do not fit each other.
+        """
+        settings = self.model_dump()
+        if settings["pad_token_id"] is None:
+            settings["pad_token_id"] = pad_token_id
+        return EncoderConfig(vocab_size=vocab_size, **settings)
+
+
+class Recipe(BaseModel):
+    """A complete configuration: from FASTA to a fine-tuned model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """What the recipe is called."""
+    description: str = ""
+    """What it makes, in a sentence."""
+    seed: int = Field(0, ge=0)
+    """Every random choice of a run follows from this number."""
+    windows: WindowConfig = WindowConfig()
+    split: SplitConfig = SplitConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    batches: BatchConfig = BatchConfig()
+    masking: MaskingConfig = MaskingConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> "Recipe":
+        problems = []
+        try:
+            encoder = self.model.encoder(vocab_size=1 << 30, pad_token_id=1)
+        except ValueError as error:
+            raise ValueError(f"model: {error}") from error
+        if self.batches.row_tokens > encoder.max_tokens:
+            problems.append(
+                f"batches.row_tokens {self.batches.row_tokens} is over the {encoder.max_tokens} "
+                f"tokens that model.max_positions {self.model.max_positions} serves"
+            )
+        if self.batches.rows % self.train.micro_rows:
+            problems.append(
+                f"batches.rows {self.batches.rows} is no multiple of train.micro_rows "
+                f"{self.train.micro_rows}"
+            )
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
