@@ -4,6 +4,7 @@ Comes in: a name such as ``tinydnabert`` or the path of a YAML file, and ``secti
 overrides. Goes out: a checked `Recipe`, or one error that lists every problem with its place.
 """
 
+import contextlib
 import difflib
 from collections.abc import Iterable, Sequence
 from importlib import resources
@@ -152,10 +153,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override!r}: the value is not YAML: {error}") from error
     if isinstance(value, str):  # YAML 1.1 takes 1e-4 for text.
-        try:
+        with contextlib.suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     at[key] = value
 
 

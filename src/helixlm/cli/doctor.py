@@ -1,0 +1,23 @@
+"""`helixlm doctor`: does this machine give the right numbers?"""
+
+import typer
+
+
+def doctor() -> None:
+    """Show versions and devices, and check the numbers this machine gives.
+
+    Example: helixlm doctor
+    """
+    from helixlm.pipeline.doctor import examine
+
+    checks = examine()
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        typer.echo(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<{width}}  {check.found}")
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        typer.echo(f"{len(failed)} check(s) failed; what to do:")
+        for check in failed:
+            typer.echo(f"  {check.name}: {check.advice}")
+        raise typer.Exit(1)
+    typer.echo("All is well. Next: helixlm demo -o demo")

@@ -1,0 +1,124 @@
+"""`helixlm tokenizer`: train, encode, report."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from helixlm.cli.arguments import Output
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Train, use and describe tokenizers."
+)
+
+Input = Annotated[
+    list[Path],
+    typer.Option("--input", "-i", help="FASTA files, or one corpus that `prepare` made."),
+]
+
+
+@app.command()
+def train(
+    inputs: Input,
+    output: Output,
+    kind: Annotated[Literal["bpe", "char"], typer.Option(help="Kind of tokenizer.")] = "bpe",
+    preset: Annotated[
+        Literal["book"] | None, typer.Option(help="A published vocabulary; kind char.")
+    ] = None,
+    vocab_size: Annotated[int, typer.Option(help="Entries of the vocabulary.")] = 1024,
+    min_frequency: Annotated[int, typer.Option(help="Least count of a merged pair.")] = 4,
+    sample_every: Annotated[int, typer.Option(help="Train on every n-th window.")] = 10,
+    special_order: Annotated[
+        Literal["roberta", "published"],
+        typer.Option(help="Order of the special tokens; published: as TinyDNABERT's script."),
+    ] = "roberta",
+) -> None:
+    """Train a tokenizer and save it for AutoTokenizer.
+
+    Example: helixlm tokenizer train --input corpus --kind bpe --vocab-size 1024 -o tokenizer
+    """
+    from helixlm.cli.progress import Terminal
+    from helixlm.data.folder import new_folder, refuse_existing
+    from helixlm.tokenizers.base import TokenizerConfig
+    from helixlm.tokenizers.build import build_tokenizer
+
+    config = TokenizerConfig(
+        kind=kind,
+        preset=preset,
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        sample_every=sample_every,
+        special_order=special_order,
+    )
+    refuse_existing(output)
+    with Terminal().stage("Training the tokenizer") as progress:
+        made = build_tokenizer(config, _sequences(inputs), progress=progress)
+    with new_folder(output) as folder:
+        made.save(folder)
+    typer.echo(
+        f"Wrote {output}: {made.kind}, {made.vocab_size:,} tokens\n"
+        f"Next: helixlm tokenizer report {output} --input {inputs[0]}"
+    )
+
+
+@app.command()
+def encode(
+    tokenizer: Annotated[Path, typer.Argument(help="Tokenizer folder.")],
+    inputs: Input,
+    output: Output,
+) -> None:
+    """Encode a corpus into a memory-mapped token store.
+
+    Example: helixlm tokenizer encode tokenizer --input corpus -o store
+    """
+    from helixlm.cli.progress import Terminal
+    from helixlm.data.corpus import open_corpus
+    from helixlm.errors import InputError
+    from helixlm.pipeline.stages import make_store
+    from helixlm.tokenizers.hf import load_tokenizer
+
+    if len(inputs) != 1 or not inputs[0].is_dir():
+        raise InputError(
+            "--input: expected one corpus folder; make it with: helixlm prepare --fasta F -o CORPUS"
+        )
+    store = make_store(open_corpus(inputs[0]), load_tokenizer(tokenizer), output, Terminal())
+    for name in store.splits:
+        split = store.split(name)
+        typer.echo(f"{name}: {split.num_documents:,} documents, {split.num_tokens:,} tokens")
+    typer.echo(f"Wrote {output}")
+
+
+@app.command()
+def report(
+    tokenizer: Annotated[Path, typer.Argument(help="Tokenizer folder, or a run.")],
+    inputs: Input,
+    sample_every: Annotated[int, typer.Option(help="Take every n-th window.")] = 10,
+) -> None:
+    """Describe a tokenizer on a text: bases a token, lengths, shares, bits a base.
+
+    Example: helixlm tokenizer report run/tokenizer --input run/corpus
+    """
+    from helixlm.tokenizers.bpe_train import every_nth
+    from helixlm.tokenizers.hf import load_tokenizer
+    from helixlm.tokenizers.report import tokenizer_report
+
+    inside = tokenizer / "tokenizer"
+    found = load_tokenizer(inside if inside.is_dir() else tokenizer)
+    typer.echo(tokenizer_report(found, every_nth(_sequences(inputs), sample_every)).as_text())
+
+
+def _sequences(inputs: list[Path]) -> Iterator[str]:
+    """Yield the training windows of a corpus, or windows of FASTA files."""
+    from helixlm.data.corpus import open_corpus
+    from helixlm.data.fasta import iter_chunks
+    from helixlm.data.windows import WindowConfig, segments
+    from helixlm.data.windows import Window
+
+    for path in inputs:
+        if path.is_dir():
+            yield from open_corpus(path).iter_sequences("train")
+        else:
+            for part in segments(iter_chunks(path), WindowConfig(), seed=0):
+                if isinstance(part, Window):
+                    yield part.sequence

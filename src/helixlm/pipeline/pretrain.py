@@ -1,0 +1,288 @@
+"""The main job: from FASTA files, or a corpus, to a pretrained model in a run folder.
+
+`pretrain` prepares the corpus, trains the tokenizer, encodes, trains, and exports; a stage that is
+done is skipped, and training goes on from the newest checkpoint. The folder:
+
+    RUN/recipe.yaml     the resolved recipe      RUN/metrics.jsonl   losses, step by step
+    RUN/corpus/         windows as Parquet       RUN/checkpoints/    to resume from
+    RUN/tokenizer/      for AutoTokenizer        RUN/model/          for AutoModelForMaskedLM
+    RUN/store/          token ids                RUN/summary.json    what came out
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from helixlm.data.corpus import Corpus, open_corpus, prepare_corpus
+from helixlm.data.delimited import replace_file
+from helixlm.data.folder import new_folder
+from helixlm.errors import InputError, StateError
+from helixlm.models.config import num_parameters
+from helixlm.models.heads import MaskedLM
+from helixlm.models.hf import load_model, save_model
+from helixlm.models.init import initialise
+from helixlm.pipeline.progress import Reporter, Silent
+from helixlm.pipeline.stages import make_store, make_tokenizer, vocabulary_of
+from helixlm.recipes.load import compare_recipes, load_recipe, recipe_yaml
+from helixlm.recipes.schema import Recipe
+from helixlm.rng import CounterRng
+from helixlm.tokenizers.base import Tokenizer
+from helixlm.train.batches import RowPlan
+from helixlm.train.loop import TrainingResult, fit
+from helixlm.version import __version__
+
+HARMLESS = (
+    "name",
+    "description",
+    "train.num_workers",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "train.track",
+)
+"""Settings that may differ when a run resumes: they do not change a number."""
+
+
+class PretrainResult(NamedTuple):
+    """What a call of `pretrain` left behind."""
+
+    run: Path
+    model: Path | None
+    """The exported model folder; None if the run was stopped before its last step."""
+    training: TrainingResult
+    num_parameters: int
+    summary: dict[str, Any]
+
+
+def pretrain(
+    recipe: str | Path | Recipe,
+    output: str | Path,
+    *,
+    fasta: Sequence[str | Path] = (),
+    corpus: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    species: str = "",
+    assembly: str = "",
+    device: str | None = None,
+    report: Reporter | None = None,
+) -> PretrainResult:
+    """Pretrain a masked DNA language model, or go on with a run that was stopped.
+
+    Parameters
+    ----------
+    recipe : str, Path or Recipe
+        Name of a built-in recipe, a YAML file, or a recipe.
+    output : path
+        The run's folder. If it holds the same run already, that run resumes.
+    fasta : sequence of path
+        FASTA files, plain, gzip or bgzip.
+    corpus : path, optional
+        A prepared corpus instead of `fasta`; `recipe.windows` and `recipe.split` are then not used.
+    overrides : sequence of str
+        ``section.key=value`` settings put on the recipe.
+    species, assembly : str
+        Written into the corpus.
+    device : str, optional
+        "cpu" or "cuda"; by default CUDA if there is one.
+    report : Reporter, optional
+        Where to show progress.
+
+    Returns
+    -------
+    PretrainResult
+        Paths and figures.
+
+    Raises
+    ------
+    InputError
+        If an input or the recipe is not what it must be.
+    StateError
+        If the folder holds another run, is in use, or cannot be written.
+    """
+    run, report = Path(output), report or Silent()
+    resolved = load_recipe(recipe, overrides)
+    if not fasta and corpus is None and not (run / "corpus" / "manifest.json").exists():
+        raise InputError(
+            "nothing to train on: give FASTA files (--fasta) or a prepared corpus (--corpus)"
+        )
+    if fasta and corpus is not None:
+        raise InputError("both FASTA files and a corpus were given: expected one of them")
+    with _only_user(run):
+        _keep_recipe(run, resolved)
+        source = _corpus(run, resolved, fasta, corpus, species, assembly, report)
+        tokenizer = make_tokenizer(source, resolved.tokenizer, run / "tokenizer", report)
+        store = make_store(source, tokenizer, run / "store", report)
+        vocabulary = vocabulary_of(tokenizer)
+        config = resolved.model.encoder(vocab_size=vocabulary.size, pad_token_id=vocabulary.pad)
+        model = MaskedLM(config)
+        seed = int(CounterRng("weights", resolved.seed).words(1)[0] >> 1)
+        initialise(model, config, torch.Generator().manual_seed(seed))
+        parameters = num_parameters(config)
+        report.line(f"{parameters:,} parameters, vocabulary {vocabulary.size:,}")
+        micro = resolved.batches.model_copy(update={"rows": resolved.train.micro_rows})
+        with report.training("Training", resolved.train.steps) as progress:
+            training = fit(
+                model,
+                train=RowPlan(store.split("train"), resolved.batches, vocabulary, resolved.seed),
+                validation=RowPlan(store.split("validation"), micro, vocabulary, resolved.seed),
+                masking=resolved.masking,
+                config=resolved.train,
+                seed=resolved.seed,
+                output=run,
+                save_tokenizer=tokenizer.save,
+                identity={
+                    "corpus": source.manifest.corpus_sha256,
+                    "tokenizer": tokenizer.sha256,
+                    "recipe": recipe_sha256(resolved),
+                },
+                device=device,
+                progress=progress,
+            )
+        exported = _export(run, training, tokenizer) if training.finished else None
+        summary = _summary(resolved, source, tokenizer, training, parameters)
+        write_json(run / "summary.json", summary)
+    return PretrainResult(run, exported, training, parameters, summary)
+
+
+def recipe_sha256(recipe: Recipe) -> str:
+    """Return a hash over all settings that change a number."""
+    values = recipe.model_dump(mode="json")
+    for path in HARMLESS:
+        *sections, key = path.split(".")
+        at = values
+        for section in sections:
+            at = at[section]
+        del at[key]
+    values.pop("finetune")
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write JSON so that it is there whole or not at all."""
+    with replace_file(path) as partial:
+        partial.write_text(json.dumps(values, indent=1) + "\n")
+
+
+@contextmanager
+def _only_user(run: Path) -> Iterator[None]:
+    """Hold the run folder: two processes that train in one folder would ruin it."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        lock = (run / ".lock").open("w")
+    except OSError as error:
+        raise StateError(f"{run}: cannot be written: {error}; choose another folder") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StateError(
+                f"{run}: another process is training in this folder; wait for it, or choose "
+                f"another folder"
+            ) from error
+        yield
+
+
+def _keep_recipe(run: Path, recipe: Recipe) -> None:
+    """Save the resolved recipe, or compare it with the one the run was started with."""
+    path = run / "recipe.yaml"
+    if path.exists():
+        changes = compare_recipes(load_recipe(path), recipe, HARMLESS)
+        changes = [change for change in changes if not change.startswith("finetune.")]
+        if changes:
+            listed = "\n".join(f"  {change}" for change in changes)
+            raise StateError(
+                f"{run}: holds a run with other settings:\n{listed}\n"
+                f"Give the settings of that run to resume it, or choose another folder"
+            )
+    with replace_file(path) as partial:
+        partial.write_text(recipe_yaml(recipe))
+
+
+def _corpus(
+    run: Path,
+    recipe: Recipe,
+    fasta: Sequence[str | Path],
+    corpus: str | Path | None,
+    species: str,
+    assembly: str,
+    report: Reporter,
+) -> Corpus:
+    """Prepare the corpus, or open the one that is there."""
+    if corpus is not None:
+        return open_corpus(corpus)
+    if fasta:
+        with report.stage("Preparing the corpus") as progress:
+            prepare_corpus(
+                fasta,
+                run / "corpus",
+                windows=recipe.windows,
+                split=recipe.split,
+                seed=recipe.seed,
+                species=species,
+                assembly=assembly,
+                progress=progress,
+            )
+    return open_corpus(run / "corpus")
+
+
+def _export(run: Path, training: TrainingResult, tokenizer: Tokenizer) -> Path:
+    """Write the best checkpoint as the run's model folder."""
+    output = run / "model"
+    if output.exists():
+        return output
+    with new_folder(output) as folder:
+        save_model(load_model(training.checkpoint, head="masked"), folder)
+        tokenizer.save(folder)
+    return output
+
+
+def _summary(
+    recipe: Recipe,
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    training: TrainingResult,
+    parameters: int,
+) -> dict[str, Any]:
+    return {
+        "recipe": recipe.name,
+        "helixlm_version": __version__,
+        "finished": training.finished,
+        "steps": training.step,
+        "parameters": parameters,
+        "vocabulary": tokenizer.vocab_size,
+        "best_step": training.best_step,
+        "validation_loss": training.best_loss,
+        "unigram_loss": training.baselines.unigram.loss,
+        "neighbour_loss": training.baselines.neighbour.loss,
+        "tokens": training.tokens,
+        "seconds": round(training.seconds, 1),
+        "peak_flops": training.peak_flops,
+        "corpus_sha256": corpus.manifest.corpus_sha256,
+        "tokenizer_sha256": tokenizer.sha256,
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        },
+        "versions": versions(),
+        "written": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what the numbers depend on."""
+    names = ("torch", "transformers", "tokenizers", "numpy", "accelerate", "pyarrow")
+    return {
+        "helixlm": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }
