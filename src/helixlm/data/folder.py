@@ -252,7 +252,7 @@ def refuse_differences(output: Path, differences: dict[str, tuple[object, object
         What was compared; pairs that are equal are no difference.
     """
     changed = [
-        f"{name} ({found} there, {wanted} now)"
+        f"{name} ({found!r} there, {wanted!r} now)"
         for name, (found, wanted) in differences.items()
         if found != wanted
     ]

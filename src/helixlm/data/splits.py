@@ -93,10 +93,10 @@ def assign(contigs: Mapping[str, int], config: SplitConfig, seed: int) -> Assign
         Contig lengths in bp.
     config : SplitConfig
         The settings. By contig and without names, contigs are taken in random order until they
-        hold `validation_fraction` of the bases; one that would bring the share above twice
-        that is passed over, and if the share is then not reached, the smallest of those is added
-        as long as half of the bases remain in training. By block, blocks are numbered through
-        the contigs in the order of their names, and of every run of
+        hold `validation_fraction` of the bases. One that would bring the share above twice that,
+        or above half, is passed over; if the share is then not reached, the smallest of those is
+        added as long as half of the bases remain in training. By block, blocks are numbered
+        through the contigs in the order of their names, and of every run of
         ``round(1 / validation_fraction)`` blocks one is held out.
     seed : int
         Drawn from ``CounterRng("split", seed, ...)``.
@@ -142,13 +142,14 @@ def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) 
     lengths = [contigs[name] for name in names]
     total = sum(lengths)
     wanted = config.validation_fraction * total
+    most = min(2 * wanted, total / 2)
     chosen: set[str] = set()
     passed_over: list[int] = []
     share = 0
     for i in CounterRng("split", seed, "contig").permutation(len(names)).tolist():
         if share >= wanted:
             break
-        if share + lengths[i] > 2 * wanted:
+        if share + lengths[i] > most:
             passed_over.append(i)
             continue
         chosen.add(names[i])

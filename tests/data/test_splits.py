@@ -1,0 +1,242 @@
+"""What is held out, and the leak check against a comparison of every pair of windows."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from helixlm.data.splits import SplitConfig, SplitError, assign, check_leaks
+from helixlm.data.windows import Window
+
+YEAST = {  # sacCer3
+    "chrI": 230218, "chrII": 813184, "chrIII": 316620, "chrIV": 1531933, "chrV": 576874,
+    "chrVI": 270161, "chrVII": 1090940, "chrVIII": 562643, "chrIX": 439888, "chrX": 745751,
+    "chrXI": 666816, "chrXII": 1078177, "chrXIII": 924431, "chrXIV": 784333, "chrXV": 1091291,
+    "chrXVI": 948066, "chrM": 85779,
+}  # fmt: skip
+
+genomes = st.dictionaries(
+    st.text("abc12", min_size=1, max_size=4), st.integers(1, 5000), min_size=2, max_size=12
+)
+
+
+class Windows:
+    """A corpus in memory."""
+
+    def __init__(self, **splits):
+        self.splits = splits
+
+    def iter_windows(self, split):
+        return iter(self.splits[split])
+
+
+def window(contig, start, sequence):
+    return Window(contig, start, start + len(sequence), sequence)
+
+
+def bases_of(assignment, contigs):
+    """Bases in each split, counted one by one."""
+    counts = {"train": 0, "validation": 0}
+    for name, length in contigs.items():
+        for position in range(length):
+            counts[assignment.split_of(name, position, position + 1)] += 1
+    return counts
+
+
+def test_named_contigs_are_held_out():
+    assignment = assign(YEAST, SplitConfig(validation_contigs=("chrXII", "chrM")), seed=0)
+    assert assignment.validation_contigs == ("chrXII", "chrM")
+    assert assignment.split_of("chrM", 0, 85779) == "validation"
+    assert assignment.split_of("chrI", 0, 230218) == "train"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_chosen_contigs_of_yeast_hold_about_a_tenth(seed):
+    held_out = assign(YEAST, SplitConfig(), seed).validation_contigs
+    share = sum(YEAST[name] for name in held_out) / sum(YEAST.values())
+    assert 0.1 <= share <= 0.2
+
+
+def test_the_seed_changes_the_choice():
+    chosen = {assign(YEAST, SplitConfig(), seed).validation_contigs for seed in range(20)}
+    assert len(chosen) > 15
+    assert {name for names in chosen for name in names} == set(YEAST)
+
+
+@settings(deadline=None, max_examples=200)
+@given(genomes, st.sampled_from([0.05, 0.1, 0.3, 0.5]), st.integers(0, 99))
+def test_chosen_contigs_leave_half_for_training(contigs, fraction, seed):
+    config = SplitConfig(validation_fraction=fraction)
+    held_out = assign(contigs, config, seed).validation_contigs
+    bases = sum(contigs[name] for name in held_out)
+    total = sum(contigs.values())
+    assert 0 < len(held_out) < len(contigs)
+    assert bases <= max(2 * fraction, 0.5) * total
+    if bases < fraction * total:  # then no other contig can be added without taking too much
+        others = [length for name, length in contigs.items() if name not in held_out]
+        assert all(2 * (bases + length) > total for length in others)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ([50, 50], 1),
+        ([990, 10], 1),  # the small one, though it is less than a tenth
+        ([30, 30, 30], 1),
+        ([249, 249, 249, 249, 4], 2),  # the small one alone would be too little
+    ],
+)
+def test_genomes_of_few_contigs(lengths, expected):
+    contigs = {f"c{i}": length for i, length in enumerate(lengths)}
+    for seed in range(10):
+        held_out = assign(contigs, SplitConfig(), seed).validation_contigs
+        assert len(held_out) == expected
+        assert 2 * sum(contigs[name] for name in held_out) <= sum(lengths)
+
+
+@settings(deadline=None, max_examples=100)
+@given(genomes, st.sampled_from(["contig", "block"]), st.integers(0, 99), st.randoms())
+def test_the_order_of_the_file_plays_no_part(contigs, by, seed, random):
+    config = SplitConfig(by=by, block_bp=300)
+    names = list(contigs)
+    random.shuffle(names)
+    shuffled = {name: contigs[name] for name in names}
+    try:
+        expected = assign(contigs, config, seed)
+    except SplitError:
+        return
+    assert assign(shuffled, config, seed).validation == expected.validation
+
+
+@settings(deadline=None, max_examples=100)
+@given(genomes, st.sampled_from([0.1, 0.25, 0.5]), st.integers(0, 99))
+def test_one_block_in_every_run_is_held_out(contigs, fraction, seed):
+    config = SplitConfig(by="block", validation_fraction=fraction, block_bp=100)
+    run = round(1 / fraction)
+    assignment = assign(contigs, config, seed)
+    flags = b"".join(assignment.validation[name] for name in sorted(contigs))
+    assert len(flags) == sum(-(-length // 100) for length in contigs.values())
+    runs = [flags[i : i + run] for i in range(0, len(flags), run)]
+    assert all(sum(r) == 1 for r in runs[:-1])
+    assert sum(runs[-1]) <= 1
+    assert 0 < sum(flags) < len(flags)
+
+
+def test_blocks_and_intervals_across_them():
+    contigs = {"a": 1000, "b": 950}
+    assignment = assign(contigs, SplitConfig(by="block", block_bp=100), seed=1)
+    counts = bases_of(assignment, contigs)
+    assert counts["train"] + counts["validation"] == 1950
+    assert 100 <= counts["validation"] <= 200
+    for name, length in contigs.items():
+        for start, end in itertools.combinations(range(0, length + 1, 50), 2):
+            each = {assignment.split_of(name, i, i + 1) for i in range(start, end)}
+            expected = each.pop() if len(each) == 1 else None
+            assert assignment.split_of(name, start, end) == expected
+
+
+def test_the_choice_of_the_block_is_uniform():
+    contigs = {"a": 1000}
+    picks = [0] * 10
+    for seed in range(500):
+        flags = assign(contigs, SplitConfig(by="block", block_bp=100), seed).validation["a"]
+        picks[flags.index(1)] += 1
+    assert max(picks) < 80  # 50 expected, standard deviation 7
+    assert min(picks) > 20
+
+
+@pytest.mark.parametrize(
+    ("contigs", "fields", "message"),
+    [
+        (
+            {"chrI": 10, "chrII": 20},
+            {"validation_contigs": ("chr2", "chrI")},
+            "no contig is named 'chr2'; found chrI, chrII",
+        ),
+        (
+            {f"s{i}": 10 for i in range(30)},
+            {"validation_contigs": ("x",)},
+            "found s0, s1, .*, s11 and 18 more",
+        ),
+        (
+            {"chrI": 10, "chrII": 20},
+            {"validation_contigs": ("chrI", "chrII", "chrI")},
+            "all 2 contigs are held out, so none is left for training",
+        ),
+        ({"chrI": 10}, {}, "expected at least 2 contigs, found chrI: split by block instead"),
+        (
+            {"chrI": 10},
+            {"by": "block"},
+            "at least 2 blocks, found 1 of 1,000,000 bp in chrI: choose a smaller block_bp",
+        ),
+    ],
+)
+def test_genomes_that_cannot_be_split(contigs, fields, message):
+    with pytest.raises(SplitError, match=message):
+        assign(contigs, SplitConfig(**fields), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"by": "block", "validation_contigs": ("chrI",)},
+            "validation_contigs: expected none when the split is by block",
+        ),
+        ({"validation_fraction": 0}, "greater than 0"),
+        ({"validation_fraction": 0.6}, "less than or equal to 0.5"),
+        ({"block_bp": 0}, "greater than 0"),
+        ({"by": "file"}, "Input should be 'contig' or 'block'"),
+    ],
+)
+def test_settings_that_make_no_split(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        SplitConfig(**fields)
+
+
+COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
+
+window_lists = st.lists(
+    st.builds(
+        window,
+        st.sampled_from("ab"),
+        st.integers(0, 40),
+        st.text("ACGTacgt", min_size=1, max_size=4),
+    ),
+    max_size=20,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(window_lists, window_lists)
+def test_leaks_against_a_comparison_of_every_pair(train, validation):
+    overlapping = identical = 0
+    for t in train:
+        same = [v for v in validation if v.contig == t.contig]
+        overlapping += any(max(t.start, v.start) < min(t.end, v.end) for v in same)
+        forward = t.sequence.upper()
+        backward = "".join(COMPLEMENT[base] for base in reversed(forward))
+        identical += any(v.sequence.upper() in (forward, backward) for v in validation)
+    report = check_leaks(Windows(train=train, validation=validation))
+    assert (report.num_train, report.num_validation) == (len(train), len(validation))
+    assert (report.overlapping, report.identical) == (overlapping, identical)
+    assert report.clean == (overlapping == identical == 0)
+    assert len(report.examples) == min(5, overlapping + identical)
+
+
+def test_the_report_names_what_it_found():
+    corpus = Windows(
+        train=[window("a", 10, "ACGTA"), window("b", 0, "GGGGGG")],
+        validation=[window("a", 14, "TTTTTTT"), window("a", 50, "cccccc")],
+    )
+    calls = []
+    report = check_leaks(corpus, progress=lambda done, total: calls.append((done, total)))
+    assert str(report).splitlines() == [
+        "2 training and 2 validation windows: 1 training windows overlap validation windows, "
+        "1 have the sequence of one",
+        "  training window a:10-15 overlaps a validation window",
+        "  training window b:0-6 has the sequence of a validation window",
+    ]
+    assert calls == [(4, None)]
