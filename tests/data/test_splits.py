@@ -88,12 +88,15 @@ def test_chosen_contigs_leave_half_for_training(contigs, fraction, seed):
         ([249, 249, 249, 249, 4], 2),  # the small one alone would be too little
     ],
 )
-def test_genomes_of_few_contigs(lengths, expected):
+def test_genomes_of_few_contigs(lengths, expected, caplog):
     contigs = {f"c{i}": length for i, length in enumerate(lengths)}
     for seed in range(10):
         held_out = assign(contigs, SplitConfig(), seed).validation_contigs
         assert len(held_out) == expected
-        assert 2 * sum(contigs[name] for name in held_out) <= sum(lengths)
+        share = sum(contigs[name] for name in held_out) / sum(lengths)
+        assert share <= 0.5
+        message = "validation gets 1 % of the bases (c1), not the 10 % asked for"
+        assert (message in caplog.text) == (share < 0.1)
 
 
 @settings(deadline=None, max_examples=100)

@@ -51,8 +51,10 @@ class InputFile(BaseModel, frozen=True, extra="forbid"):
     """One FASTA file that a corpus was made from."""
 
     path: str
-    sha256: str  # of the bytes of the file
-    contigs: dict[str, int]  # lengths in bp
+    sha256: str
+    """Of the bytes of the file, compressed if it is."""
+    contigs: dict[str, int]
+    """Lengths in bp, in the order of the file."""
 
 
 class CorpusManifest(Manifest):
@@ -68,9 +70,12 @@ class CorpusManifest(Manifest):
     split: SplitConfig
     seed: int
     splits: dict[str, CorpusSplit]
-    validation_contigs: tuple[str, ...]  # held out as a whole
-    dropped_bases: dict[str, int]  # by reason, see windows.DROP_REASONS
-    corpus_sha256: str  # of all rows in order, whatever the Parquet writer made of them
+    validation_contigs: tuple[str, ...]
+    """Contigs that are held out as a whole."""
+    dropped_bases: dict[str, int]
+    """Bases in no window, by reason; `windows.DROP_REASONS` has the reasons in words."""
+    corpus_sha256: str
+    """Hash of all rows in order: the same for any shard size and any Parquet writer."""
 
 
 def prepare_corpus(

@@ -322,11 +322,11 @@ class DocumentStore:
         """
         start_R = np.asarray(starts, dtype=np.int64)
         length_R = np.asarray(lengths, dtype=np.int64)
-        rows = start_R.ndim == 1 and start_R.shape == length_R.shape
-        if (
-            not rows
-            or ((start_R < 0) | (length_R < 0) | (start_R + length_R > self.num_tokens)).any()
-        ):
+        wrong = start_R.ndim != 1 or start_R.shape != length_R.shape
+        if not wrong:
+            wrong = bool(np.any((start_R < 0) | (length_R < 0)))
+            wrong |= bool(np.any(start_R + length_R > self.num_tokens))
+        if wrong:
             raise StoreError(f"gather: expected ranges of 0 to {self.num_tokens}")
         # Output position p of range r is token start[r] + p - (tokens of the ranges before it).
         before_R = np.cumsum(length_R) - length_R

@@ -33,7 +33,8 @@ _READ_BYTES = 1 << 20
 class FileRecord(BaseModel, frozen=True, extra="forbid"):
     """One data file of a folder, as its manifest names it."""
 
-    file: str  # path inside the folder, with forward slashes
+    file: str
+    """Path inside the folder, with forward slashes."""
     bytes: int = Field(ge=0)
     sha256: str
 

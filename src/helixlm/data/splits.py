@@ -7,6 +7,7 @@ share bases or sequences.
 """
 
 import hashlib
+import logging
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,8 @@ from helixlm.errors import InputError
 from helixlm.rng import CounterRng
 from helixlm.seq.ops import reverse_complement
 
+logger = logging.getLogger(__name__)
+
 SPLITS = ("train", "validation")
 _EXAMPLES = 5
 _NAMES_SHOWN = 12
@@ -38,14 +41,14 @@ class SplitConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # Whole contigs (chromosomes), or whole blocks spread over all contigs.
     by: Literal["contig", "block"] = "contig"
-    # Contigs to hold out; empty: drawn at random.
+    """Whole contigs (chromosomes) are held out, or blocks spread over all contigs."""
     validation_contigs: tuple[str, ...] = ()
-    # Share of the bases to hold out, where no contigs are named.
+    """Names of the contigs to hold out; empty: they are drawn at random."""
     validation_fraction: float = Field(default=0.1, gt=0, le=0.5)
-    # Length of a block, bp.
+    """Share of the bases to hold out, where no contigs are named."""
     block_bp: int = Field(default=1_000_000, gt=0)
+    """Length of a block, bp."""
 
     @model_validator(mode="after")
     def _check(self) -> "SplitConfig":
@@ -158,6 +161,15 @@ def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) 
         smallest = min(passed_over, key=lambda i: lengths[i])
         if 2 * (share + lengths[smallest]) <= total:
             chosen.add(names[smallest])
+            share += lengths[smallest]
+    if share < wanted:
+        logger.warning(
+            "split by contig: validation gets %.2g %% of the bases (%s), not the %.2g %% asked "
+            "for, because the other contigs are too large: split by block instead",
+            100 * share / total,
+            _shown(sorted(chosen)),
+            100 * config.validation_fraction,
+        )
     return chosen
 
 

@@ -51,11 +51,14 @@ class StoreManifest(Manifest):
     format: str = "helixlm token store"
     format_version: int = 1
     helixlm_version: str = __version__
-    vocab_size: int  # every id is below it
-    dtype: str  # "uint16" or "uint32"
+    vocab_size: int
+    """Every id is below it."""
+    dtype: str
+    """"uint16" or "uint32"."""
     tokenizer_sha256: str
     corpus_sha256: str
-    shard_tokens: int  # a shard is closed before the document that would bring it above this
+    shard_tokens: int
+    """Most tokens in a file, unless a single document has more."""
     splits: dict[str, StoreSplit]
 
 

@@ -19,8 +19,11 @@ from pydantic import BaseModel, Field
 from helixlm.data.folder import FileRecord, file_sha256
 from helixlm.data.windows import Window
 
-ROW_GROUP_WINDOWS = 16_384  # about 10 Mbp
-SHARD_WINDOWS = 32 * ROW_GROUP_WINDOWS  # about 340 Mbp, 100 MB on disk
+ROW_GROUP_WINDOWS = 16_384
+"""Rows that are compressed and read together: about 10 Mbp."""
+
+SHARD_WINDOWS = 32 * ROW_GROUP_WINDOWS
+"""Most rows of a file: about 340 Mbp, 110 MB on disk."""
 
 SCHEMA = pa.schema(
     [

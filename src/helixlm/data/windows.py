@@ -40,7 +40,6 @@ _PARTS = {
     "split": re.compile(r"(?P<gap>[Nn]+)|(?P<piece>[ACGTacgt]+)|(?P<iupac>[^ACGTNacgtn]+)"),
 }
 
-# Why bases are in no window.
 DROP_REASONS = {
     "gap": "N letters",
     "iupac": "letters other than A, C, G, T and N, where the settings cut at them",
@@ -49,6 +48,7 @@ DROP_REASONS = {
     "tail": "ends of pieces, after the last window",
     "split_border": "windows that would lie in training and validation at once",
 }
+"""Why bases are in no window."""
 
 Draw = Callable[[int, int], int]
 
@@ -58,18 +58,18 @@ class WindowConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # TinyDNABERT's segmentation is the only one so far.
     kind: Literal["tinydnabert"] = "tinydnabert"
-    # No window crosses a multiple of this, bp from the start of the contig; None: no border.
+    """TinyDNABERT's segmentation is the only one so far."""
     block_bp: int | None = Field(default=1_000_000, gt=0)
-    # Shortest window, bp.
+    """No window crosses a multiple of this, bp from the start of the contig; null: no border."""
     min_bp: int = Field(default=256, gt=0)
-    # Longest window, bp; reached only with an inclusive upper bound.
+    """Shortest window, bp."""
     max_bp: int = Field(default=1024, gt=0)
-    # Whether lengths are drawn from [min_bp, max_bp) as the script does, or from [min_bp, max_bp].
+    """Longest window, bp; reached only with an inclusive upper bound."""
     upper_bound: Literal["exclusive", "inclusive"] = "exclusive"
-    # Letters such as R or Y stay in the windows, or cut the sequence as N does.
+    """Lengths are drawn from min_bp to max_bp - 1, as the script does, or to max_bp."""
     iupac: Literal["keep", "split"] = "keep"
+    """Letters such as R or Y stay in the windows, or cut the sequence as N does."""
 
     @model_validator(mode="after")
     def _check(self) -> "WindowConfig":
@@ -97,7 +97,8 @@ class Window(NamedTuple):
     contig: str
     start: int
     end: int
-    sequence: str  # case as in the file
+    sequence: str
+    """Case as in the file."""
 
 
 class Dropped(NamedTuple):
