@@ -263,12 +263,14 @@ def to_hf(model: MaskedLM | SequenceClassifier) -> Any:
     # Imported here by name: it takes seconds, and the rest of this module does not need it.
     transformers = importlib.import_module("transformers")
     settings = config_to_hf(model)
-    tensors = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-    hf_model = getattr(transformers, settings["architectures"][0]).from_pretrained(
-        None,
-        config=transformers.AutoConfig.for_model(**settings),
-        state_dict=tensors_to_hf(tensors, model.config, head_of(model)),
+    with torch.random.fork_rng(devices=[]):  # Its constructor draws weights, which are replaced.
+        hf_class = getattr(transformers, settings["architectures"][0])
+        hf_model = hf_class(transformers.AutoConfig.for_model(**settings))
+    tensors = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    loaded = hf_model.load_state_dict(
+        tensors_to_hf(tensors, model.config, head_of(model)), strict=False
     )
+    assert not loaded.unexpected_keys, loaded
     return hf_model.train(model.training)
 
 
@@ -313,7 +315,8 @@ def from_hf(
         do not fit.
     """
     if isinstance(source, nn.Module):
-        hf_config = source.config.to_dict() if hf_config is None else hf_config  # type: ignore[union-attr, operator]
+        if hf_config is None:  # A model that was never saved does not name its class.
+            hf_config = _settings_of(source)
         source = source.state_dict()
     if hf_config is None:
         raise ConversionError("weights without settings: give hf_config, what config.json holds")
@@ -346,6 +349,10 @@ def from_hf(
         )
     model.load_state_dict(tensors, assign=True)
     return model.eval()
+
+
+def _settings_of(hf_model: Any) -> dict[str, Any]:
+    return hf_model.config.to_dict() | {"architectures": [type(hf_model).__name__]}
 
 
 def _head_from_hf(hf_config: Mapping[str, Any]) -> Head:
