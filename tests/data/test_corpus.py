@@ -129,6 +129,14 @@ def test_windows_that_would_lie_in_both_splits_are_dropped(fasta, tmp_path, bloc
     assert not blocks[0] & blocks[1]
 
 
+def test_a_genome_that_is_mostly_gaps(tmp_path):
+    genome = {"chr": "N" * 16_000 + random_contig("e", 6000)}
+    fasta = write_fasta(tmp_path / "gaps.fa", genome)
+    for seed in range(5):
+        manifest = prepare(fasta, tmp_path / str(seed), seed=seed)
+        assert 1500 < manifest.splits["validation"].num_bases < 2500
+
+
 def test_the_same_on_every_run_and_in_every_packaging(fasta, tmp_path):
     first = prepare(fasta, tmp_path / "one")
     prepare(fasta, tmp_path / "two")
@@ -162,7 +170,7 @@ def test_several_files(tmp_path):
         parts, tmp_path / "parts", progress=lambda *call: calls.append(call), **arguments
     )
     assert manifest.corpus_sha256 == prepare(whole, tmp_path / "whole").corpus_sha256
-    total = 2 * sum(path.stat().st_size for path in parts)
+    total = 3 * sum(path.stat().st_size for path in parts)
     assert {call[1] for call in calls} == {total}
     done = [call[0] for call in calls]
     assert done == sorted(done)

@@ -114,13 +114,21 @@ def test_the_order_of_the_file_plays_no_part(contigs, by, seed, random):
 
 
 @settings(deadline=None, max_examples=100)
-@given(genomes, st.sampled_from([0.1, 0.25, 0.5]), st.integers(0, 99))
+@given(
+    genomes.filter(lambda g: max(g.values()) > 150),
+    st.sampled_from([0.1, 0.25, 0.5]),
+    st.integers(0, 99),
+)
 def test_one_block_in_every_run_is_held_out(contigs, fraction, seed):
     config = SplitConfig(by="block", validation_fraction=fraction, block_bp=100)
     run = round(1 / fraction)
     assignment = assign(contigs, config, seed)
     flags = b"".join(assignment.validation[name] for name in sorted(contigs))
-    assert len(flags) == sum(-(-length // 100) for length in contigs.values())
+    bases = [min(100, contigs[c] - i) for c in sorted(contigs) for i in range(0, contigs[c], 100)]
+    assert len(flags) == len(bases)
+    average = sum(bases) / len(bases)
+    assert not any(flag for flag, n in zip(flags, bases, strict=True) if n < average / 2)
+    flags = [flag for flag, n in zip(flags, bases, strict=True) if n >= average / 2]
     runs = [flags[i : i + run] for i in range(0, len(flags), run)]
     assert all(sum(r) == 1 for r in runs[:-1])
     assert sum(runs[-1]) <= 1
@@ -150,6 +158,21 @@ def test_the_choice_of_the_block_is_uniform():
     assert min(picks) > 20
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_gaps_are_not_held_out(seed):
+    contigs = {"a": 2200, "b": 50}
+    block_bases = {"a": [0] * 14 + [30, 100, 100, 90, 100, 100, 0, 100], "b": [10]}
+    config = SplitConfig(by="block", block_bp=100)
+    flags = assign(contigs, config, seed, block_bases).validation
+    assert sum(flags["a"]) == 1
+    assert block_bases["a"][flags["a"].index(1)] >= 90
+    assert flags["b"] == b"\0"
+    with pytest.raises(
+        SplitError, match=r"expected at least 2 blocks of 100 bp .* found 0 in a, b"
+    ):
+        assign(contigs, config, seed, {"a": [0] * 22, "b": [0]})
+
+
 @pytest.mark.parametrize(
     ("contigs", "fields", "message"),
     [
@@ -172,7 +195,7 @@ def test_the_choice_of_the_block_is_uniform():
         (
             {"chrI": 10},
             {"by": "block"},
-            "at least 2 blocks, found 1 of 1,000,000 bp in chrI: choose a smaller block_bp",
+            "at least 2 blocks of 1,000,000 bp with sequence, found 1 in chrI: choose a smaller",
         ),
     ],
 )

@@ -112,7 +112,8 @@ def prepare_corpus(
     shard_windows : int
         Most windows in one Parquet file.
     progress : callable, optional
-        Called as ``progress(done, total)`` in bytes of input; each file is read twice.
+        Called as ``progress(done, total)`` in bytes of input; each file is read twice, or
+        three times for a split by block.
 
     Returns
     -------
@@ -144,10 +145,18 @@ def prepare_corpus(
     refuse_existing(output)
 
     stamps = [_stamp(path) for path in paths]
-    report = _report_in_bytes(progress, [size for size, _ in stamps])
+    passes = 2 if split.by == "contig" else 3
+    report = _report_in_bytes(progress, [size for size, _ in stamps], passes)
     summaries = [scan_fasta(path, report(0, i)) for i, path in enumerate(paths)]
     contigs = _all_contigs(paths, summaries)
-    assignment = assign(contigs, split, seed)
+    block_bases: dict[str, list[int]] = {name: [] for name in contigs}
+    if split.by == "block":
+        for i, path in enumerate(paths):
+            chunks = iter_chunks(path, chunk_bp=split.block_bp)
+            for chunk in _counted(chunks, sum(summaries[i].contigs.values()), report(1, i)):
+                gaps = chunk.sequence.count("N") + chunk.sequence.count("n")
+                block_bases[chunk.contig].append(len(chunk.sequence) - gaps)
+    assignment = assign(contigs, split, seed, block_bases)
     with new_folder(output) as folder, contextlib.ExitStack() as stack:
         writers = {
             name: stack.enter_context(WindowWriter(folder, name, species, assembly, shard_windows))
@@ -156,7 +165,7 @@ def prepare_corpus(
         dropped = dict.fromkeys(DROP_REASONS, 0)
         for i, path in enumerate(paths):
             chunks = iter_chunks(path, chunk_bp=windows.chunk_bp)
-            chunks = _counted(chunks, sum(summaries[i].contigs.values()), report(1, i))
+            chunks = _counted(chunks, sum(summaries[i].contigs.values()), report(passes - 1, i))
             for segment in segments(chunks, windows, seed):
                 length = segment.end - segment.start
                 if isinstance(segment, Dropped):
@@ -237,9 +246,9 @@ def _all_contigs(paths: list[Path], summaries: list[FastaSummary]) -> dict[str, 
 
 
 def _report_in_bytes(
-    progress: Progress | None, sizes: list[int]
+    progress: Progress | None, sizes: list[int], passes: int
 ) -> Callable[[int, int], Progress | None]:
-    """Return what makes the progress of one of two passes over one file that of the whole."""
+    """Return what turns the progress of one pass over one file into that of the whole."""
 
     def of_pass(pass_index: int, file_index: int) -> Progress | None:
         if progress is None:
@@ -248,7 +257,7 @@ def _report_in_bytes(
 
         def report(done: int, total: int | None) -> None:
             share = done / total if total else 0.0
-            progress(before + int(share * sizes[file_index]), 2 * sum(sizes))
+            progress(before + int(share * sizes[file_index]), passes * sum(sizes))
 
         return report
 

@@ -10,7 +10,7 @@ import hashlib
 import logging
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, Protocol
@@ -87,22 +87,33 @@ class Assignment:
         return tuple(name for name, flags in self.validation.items() if 0 not in flags)
 
 
-def assign(contigs: Mapping[str, int], config: SplitConfig, seed: int) -> Assignment:
-    """Decide what is held out.
+def assign(
+    contigs: Mapping[str, int],
+    config: SplitConfig,
+    seed: int,
+    block_bases: Mapping[str, Sequence[int]] | None = None,
+) -> Assignment:
+    """Decide what is held out. The order of `contigs` plays no part.
+
+    By contig and without names, contigs are taken in random order until they hold
+    `validation_fraction` of the bases. One that would bring the share above twice that, or above
+    half, is passed over; if the share is then not reached, the smallest of those is added as long
+    as half of the bases remain in training.
+
+    By block, blocks are numbered through the contigs in the order of their names, and of every
+    run of ``round(1 / validation_fraction)`` blocks one is held out. Blocks with less than half as
+    many bases as the average (gaps, ends of contigs) are not numbered: they are for training.
 
     Parameters
     ----------
     contigs : mapping of str to int
         Contig lengths in bp.
     config : SplitConfig
-        The settings. By contig and without names, contigs are taken in random order until they
-        hold `validation_fraction` of the bases. One that would bring the share above twice that,
-        or above half, is passed over; if the share is then not reached, the smallest of those is
-        added as long as half of the bases remain in training. By block, blocks are numbered
-        through the contigs in the order of their names, and of every run of
-        ``round(1 / validation_fraction)`` blocks one is held out.
+        The settings.
     seed : int
         Drawn from ``CounterRng("split", seed, ...)``.
+    block_bases : mapping of str to sequence of int, optional
+        For each contig the bases other than N in each of its blocks; if not given, no base is N.
 
     Returns
     -------
@@ -118,7 +129,12 @@ def assign(contigs: Mapping[str, int], config: SplitConfig, seed: int) -> Assign
     if config.by == "contig":
         held_out = _choose_contigs(contigs, config, seed)
         return Assignment(None, {name: bytes([name in held_out]) for name in contigs})
-    return _choose_blocks(contigs, config, seed)
+    if block_bases is None:
+        block_bases = {
+            name: [min(config.block_bp, length - i) for i in range(0, length, config.block_bp)]
+            for name, length in contigs.items()
+        }
+    return _choose_blocks(block_bases, config, seed)
 
 
 def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) -> set[str]:
@@ -173,27 +189,30 @@ def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) 
     return chosen
 
 
-def _choose_blocks(contigs: Mapping[str, int], config: SplitConfig, seed: int) -> Assignment:
-    counts = {name: -(-contigs[name] // config.block_bp) for name in sorted(contigs)}
-    total = sum(counts.values())
-    if total < 2:
+def _choose_blocks(
+    block_bases: Mapping[str, Sequence[int]], config: SplitConfig, seed: int
+) -> Assignment:
+    bases = np.array([n for name in sorted(block_bases) for n in block_bases[name]], np.int64)
+    numbered = np.flatnonzero((bases > 0) & (2 * bases * np.sum(bases > 0) >= bases.sum()))
+    if len(numbered) < 2:
         raise SplitError(
-            f"split by block: expected at least 2 blocks, found {total} of "
-            f"{config.block_bp:,} bp in {_shown(list(contigs))}: choose a smaller block_bp"
+            f"split by block: expected at least 2 blocks of {config.block_bp:,} bp with sequence, "
+            f"found {len(numbered)} in {_shown(list(block_bases))}: choose a smaller block_bp"
         )
     run = round(1 / config.validation_fraction)
-    flags = bytearray(total)
-    for first in range(0, total, run):
+    flags = np.zeros(len(bases), np.uint8)
+    for first in range(0, len(numbered), run):
         # A last run that is cut short gets its share of the chance, unless it is the only one.
-        length = min(run, total) if first == 0 else run
+        length = min(run, len(numbered)) if first == 0 else run
         pick = first + CounterRng("split", seed, "block", first).integer(0, length)
-        if pick < total:
-            flags[pick] = 1
+        if pick < len(numbered):
+            flags[numbered[pick]] = 1
     validation: dict[str, bytes] = {}
     position = 0
-    for name, count in counts.items():
-        validation[name] = bytes(flags[position : position + count])
-        position += count
+    for name in sorted(block_bases):
+        end = position + len(block_bases[name])
+        validation[name] = flags[position:end].tobytes()
+        position = end
     return Assignment(config.block_bp, validation)
 
 
