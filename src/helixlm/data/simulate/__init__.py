@@ -6,10 +6,11 @@ demonstrated without a download. The same settings give the same bytes on every 
 
 From the settings to the files: `config` -> `layout`, `genes`, `repeats` (with `matrices` and
 `codons`) -> `ancestor` -> `evolve` (with `effects`) -> `individuals` (with `spectrum` and
-`variants`) -> `formats`, `vcf`, `labels`, `tasks` -> `world`.
+`variants`) -> `formats`, `vcf`, `labels`, `tasks` -> `build`, `world`.
 """
 
-from helixlm.data.simulate.config import SelectionConfig, WorldConfig
+from helixlm.data.simulate.build import simulate
+from helixlm.data.simulate.config import SelectionConfig, WorldConfig, small_config
 from helixlm.data.simulate.effects import EFFECTS
 from helixlm.data.simulate.layout import LayoutError
 from helixlm.data.simulate.tree import TreeError
@@ -18,7 +19,6 @@ from helixlm.data.simulate.world import (
     World,
     WorldManifest,
     load_world,
-    simulate,
 )
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "WorldManifest",
     "load_world",
     "simulate",
+    "small_config",
 ]

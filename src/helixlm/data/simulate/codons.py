@@ -99,8 +99,8 @@ def draw_families(count: int, rng: CounterRng) -> list[str]:
 def draw_peptide(length: int, rng: CounterRng) -> str:
     """Return `length` amino acids drawn independently with the world's composition."""
     letters = "".join(_COMPOSITION)
-    picks = rng.choice(list(_COMPOSITION.values()), length) if length else []
-    return "".join(letters[pick] for pick in picks)
+    picks = rng.choice(list(_COMPOSITION.values()), length)
+    return "".join(letters[pick] for pick in picks.tolist())
 
 
 def draw_protein(length: int, families: list[str], rng: CounterRng) -> str:

@@ -193,9 +193,7 @@ def _places(features: Features, length: int) -> NDArray[np.uint8]:
     return place
 
 
-def _collect(
-    matrix: pwm.Matrix, features: Features, selection: SelectionConfig
-) -> _Sites | None:
+def _collect(matrix: pwm.Matrix, features: Features, selection: SelectionConfig) -> _Sites | None:
     """Return the sites of a matrix with the costs of their changes, or None if it has none."""
     sites = features.sites(matrix.name)
     if len(sites.start) == 0:

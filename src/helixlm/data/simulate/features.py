@@ -54,7 +54,15 @@ class Features(NamedTuple):
 
     def where(self, mask: NDArray[np.bool_]) -> Self:
         """Return the rows where `mask` (bool, shape (n,)) is true."""
-        return type(self)(*(column[mask] for column in self))
+        return type(self)(
+            kind=self.kind[mask],
+            name=self.name[mask],
+            start=self.start[mask],
+            end=self.end[mask],
+            strand=self.strand[mask],
+            parent=self.parent[mask],
+            value=self.value[mask],
+        )
 
     def of(self, *kinds: str) -> Self:
         """Return the rows of the given kinds."""
@@ -117,9 +125,7 @@ class FeatureList:
         )
 
 
-def cover(
-    start: NDArray[np.int64], end: NDArray[np.int64], length: int
-) -> NDArray[np.bool_]:
+def cover(start: NDArray[np.int64], end: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
     """Return which bases lie in at least one of the intervals, bool, shape (length,)."""
     change = np.zeros(length + 1, dtype=np.int64)
     np.add.at(change, start, 1)

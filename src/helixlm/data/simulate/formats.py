@@ -222,9 +222,7 @@ def write_motif_files(folder: Path) -> None:
     write_meme(folder / "signals.meme", SIGNALS)
 
 
-def write_chain(
-    path: Path, place: NDArray[np.int64], target: Frame, query: Frame
-) -> None:
+def write_chain(path: Path, place: NDArray[np.int64], target: Frame, query: Frame) -> None:
     """Write the alignment of two species as a chain file, one chain a contig.
 
     Parameters

@@ -225,9 +225,7 @@ def _write_transcript(
     coding, stop = plan.five_utr_bp, plan.five_utr_bp + 3 * plan.codons
     room = []
     place = PROMOTER_BP
-    for number, (left, right) in enumerate(
-        zip([0, *cuts], [*cuts, len(spliced)], strict=True)
-    ):
+    for number, (left, right) in enumerate(zip([0, *cuts], [*cuts, len(spliced)], strict=True)):
         end = place + right - left
         stretch.codes[place:end] = spliced[left:right]
         stretch.add("exon", place, end, name)

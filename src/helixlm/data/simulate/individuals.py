@@ -155,9 +155,7 @@ def _merge(first: Variant, second: Variant) -> Variant | None:
     )
 
 
-def _draw_indels(
-    genome: Genome, truth: _Truth, carriers: Carriers, num_snvs: int
-) -> list[Variant]:
+def _draw_indels(genome: Genome, truth: _Truth, carriers: Carriers, num_snvs: int) -> list[Variant]:
     config = truth.config
     rng = CounterRng("simulate", config.seed, "short indels")
     codes = genome.codes

@@ -55,9 +55,7 @@ def write_labels(
     return len(lines)
 
 
-def _draw_evenly(
-    groups: list[NDArray[np.int64]], count: int, rng: CounterRng
-) -> NDArray[np.int64]:
+def _draw_evenly(groups: list[NDArray[np.int64]], count: int, rng: CounterRng) -> NDArray[np.int64]:
     """Return `count` members, as evenly over the groups as their sizes allow, in random order."""
     chosen: list[NDArray[np.int64]] = []
     left = count

@@ -68,9 +68,7 @@ def draw_consensus(seed: int) -> dict[str, NDArray[np.uint8]]:
     return sequences
 
 
-def diverge(
-    sequence: NDArray[np.uint8], permille: int, rng: CounterRng
-) -> NDArray[np.uint8]:
+def diverge(sequence: NDArray[np.uint8], permille: int, rng: CounterRng) -> NDArray[np.uint8]:
     """Return a copy with substitutions at `permille` of the bases, and some small indels."""
     copy = sequence.copy()
     length = len(copy)

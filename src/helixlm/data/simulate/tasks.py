@@ -73,9 +73,7 @@ class _Ground(NamedTuple):
         return names[np.searchsorted(self.frame.bounds, start, side="right") - 1]
 
 
-def write_tasks(
-    folder: Path, genome: Genome, frame: Frame, config: WorldConfig
-) -> dict[str, int]:
+def write_tasks(folder: Path, genome: Genome, frame: Frame, config: WorldConfig) -> dict[str, int]:
     """Write the CSV files of both tasks, and BED files that say where their rows are.
 
     ``<task>/<split>.csv`` has the columns sequence and label; line i of ``<task>/<split>.bed``
@@ -167,7 +165,10 @@ def _donors(ground: _Ground) -> tuple[list[Window], list[list[Window]]]:
     is_donor = np.isin(place * strand, pair * sites.strand)
     sense = np.zeros(total, dtype=np.int8)
     for gene_start, gene_end, sign in zip(
-        *(getattr(genome.features.of("gene"), name).tolist() for name in ("start", "end", "strand")),
+        *(
+            getattr(genome.features.of("gene"), name).tolist()
+            for name in ("start", "end", "strand")
+        ),
         strict=True,
     ):
         sense[gene_start:gene_end] = sign
@@ -205,7 +206,9 @@ def _choose(
     seen: set[str] = set()
     rows = {}
     for split in SPLITS:
-        chosen = [w for w in _of_split(positives, split, ground) if _is_new(w, length, ground, seen)]
+        chosen = [
+            w for w in _of_split(positives, split, ground) if _is_new(w, length, ground, seen)
+        ]
         wanted = len(chosen)
         queues = [iter(_of_split(group, split, ground)) for group in negatives]
         crowded = np.zeros(len(ground.genome.codes), dtype=np.bool_)

@@ -1,6 +1,6 @@
-"""`simulate`: settings in, a folder with a world and its truth out; `load_world` opens it again.
+"""The folder of a simulated world: what it holds, and its effects by place.
 
-What the folder holds, with S for each species and F for the focal one::
+With S for each species and F for the focal one::
 
     manifest.json             settings, counts, splits, size and SHA-256 of every file
     tree.nwk                  the tree
@@ -15,67 +15,29 @@ What the folder holds, with S for each species and F for the focal one::
     variant_labels.tsv        deleterious and neutral SNVs
     tasks/TASK/SPLIT.csv      sequence,label; the .bed beside it has the place of each row
 
-The folder is made under another name and renamed when it is complete. Every file has the same
-bytes on every machine.
+`build.py` makes it; nothing here is random.
 """
 
-import hashlib
-import logging
-import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from helixlm.data.simulate.ancestor import Genome, build_ancestor
+from helixlm.data.folder import FileRecord, Manifest, check_files, read_manifest
 from helixlm.data.simulate.config import WorldConfig
-from helixlm.data.simulate.effects import EFFECTS, EffectModel, Effects
-from helixlm.data.simulate.evolve import Lineage, align, evolve
-from helixlm.data.simulate.formats import (
-    Frame,
-    write_beds,
-    write_chain,
-    write_fasta,
-    write_gff3,
-    write_intervals,
-    write_motif_files,
-    write_text,
-)
-from helixlm.data.simulate.individuals import draw_variants
-from helixlm.data.simulate.labels import write_labels
-from helixlm.data.simulate.matrices import FACTORS
-from helixlm.data.simulate.tasks import write_tasks
-from helixlm.data.simulate.variants import Variant
-from helixlm.data.simulate.vcf import sample_names, write_haplotypes, write_vcf
-from helixlm.errors import InputError, StateError
-from helixlm.version import __version__
+from helixlm.data.simulate.effects import EFFECTS
+from helixlm.errors import InputError
 
-Progress = Callable[[int, int | None], None]
-
-FORMAT_VERSION = 1  # raised with every change of what the same settings give
 EFFECT_DTYPE = np.dtype([("effect", "u1", (4,)), ("selection", "<i2", (4,))])
-_log = logging.getLogger(__name__)
 
 
-class FileEntry(BaseModel):
-    """Size and hash of a file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    bytes: int
-    sha256: str
-
-
-class WorldManifest(BaseModel):
+class WorldManifest(Manifest):
     """What a world holds; `manifest.json`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format_version: int
+    format: str = "helixlm simulated world"
+    format_version: int = 1
+    """Raised with every change of what the same settings give."""
     helixlm_version: str
     config: WorldConfig
     species: tuple[str, ...]
@@ -86,8 +48,8 @@ class WorldManifest(BaseModel):
     """"train", "dev" or "test"; the same names are homologous in all species."""
     counts: dict[str, int]
     """How many of what there are in the focal species."""
-    files: dict[str, FileEntry]
-    """All other files, by path relative to the folder."""
+    files: tuple[FileRecord, ...]
+    """All other files, sorted by path."""
 
 
 class VariantEffect(NamedTuple):
@@ -207,69 +169,6 @@ class World(NamedTuple):
         return VariantEffect(effect, int(row["selection"][letter]) / 1_000_000)
 
 
-def simulate(
-    output: Path, config: WorldConfig | None = None, *, progress: Progress | None = None
-) -> World:
-    """Make a world, or return the one that is there if it has the same settings.
-
-    Parameters
-    ----------
-    output : Path
-        The folder to make; an empty one is taken too.
-    config : WorldConfig, optional
-        The settings, by default ``WorldConfig()``.
-    progress : callable, optional
-        Called as ``progress(done, total)`` after each part.
-
-    Returns
-    -------
-    World
-        The world in `output`.
-
-    Raises
-    ------
-    StateError
-        If `output` holds something else: other files, or a world with other settings.
-    LayoutError
-        If a contig cannot hold what the settings ask for.
-
-    Examples
-    --------
-    >>> world = simulate(Path("world"), WorldConfig(seed=7))  # doctest: +SKIP
-    """
-    config = WorldConfig() if config is None else config
-    output = Path(output)
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        return _existing(output, config)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.parent / f".{output.name}.partial-{os.getpid()}"
-    try:
-        partial.mkdir()
-        manifest = _write_world(partial, config, progress)
-        text = manifest.model_dump_json(indent=2)
-        write_text(partial / "manifest.json", text.splitlines())
-        partial.rename(output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return World(output, manifest)
-
-
-def _existing(output: Path, config: WorldConfig) -> World:
-    if not (output / "manifest.json").is_file():
-        raise StateError(
-            f"{output}: is there already and is not a simulated world; choose another folder"
-        )
-    world = load_world(output)
-    if world.manifest.config != config:
-        old, new = world.manifest.config.model_dump(), config.model_dump()
-        names = ", ".join(name for name in new if old[name] != new[name])
-        raise StateError(
-            f"{output}: holds a world with other settings ({names}); choose another folder, or "
-            "remove this one"
-        )
-    return world
-
-
 def load_world(path: Path, *, verify: bool = False) -> World:
     """Open a world.
 
@@ -287,130 +186,6 @@ def load_world(path: Path, *, verify: bool = False) -> World:
         changed.
     """
     path = Path(path)
-    file = path / "manifest.json"
-    if not file.is_file():
-        raise StateError(f"{path}: holds no manifest.json, so it is not a simulated world")
-    try:
-        manifest = WorldManifest.model_validate_json(file.read_text("ascii"))
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise StateError(
-            f"{file}: cannot be read as the manifest of a world of this version of helixlm "
-            f"({str(error).splitlines()[0]}); simulate it again"
-        ) from error
-    if manifest.format_version != FORMAT_VERSION:
-        raise StateError(
-            f"{file}: format version {manifest.format_version}, this helixlm makes and reads "
-            f"{FORMAT_VERSION}; simulate it again"
-        )
-    for name, entry in manifest.files.items():
-        part = path / name
-        if not part.is_file() or part.stat().st_size != entry.bytes:
-            raise StateError(f"{part}: missing or changed; simulate the world again")
-        if verify and _sha256(part) != entry.sha256:
-            raise StateError(f"{part}: the SHA-256 is not that of the manifest; simulate it again")
+    manifest = read_manifest(path, WorldManifest)
+    check_files(path, manifest.files, contents=verify)
     return World(path, manifest)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _write_world(folder: Path, config: WorldConfig, progress: Progress | None) -> WorldManifest:
-    """Make the world and write all files but the manifest, which is returned."""
-    total = 5 + len(config.species)
-    done = 0
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, total)
-
-    ancestor = build_ancestor(config)
-    tick()
-    lineages = evolve(ancestor, config)
-    tick()
-    names = tuple(config.contig_bp)
-    frames = {name: Frame(names, line.genome.bounds) for name, line in lineages.items()}
-    for species, lineage in lineages.items():
-        _write_species(folder, species, lineage, lineages[config.focal], frames, config)
-        tick()
-    genome, frame = lineages[config.focal].genome, frames[config.focal]
-    effects = EffectModel(genome.features, len(genome.codes), config.selection).table(genome.codes)
-    _write_effects(folder, effects, frame, config.focal)
-    tick()
-    variants = draw_variants(genome, effects, config)
-    samples = sample_names(config.focal, config.individuals)
-    write_vcf(folder / "variants.vcf", variants, samples, frame)
-    write_haplotypes(folder / "haplotypes.tsv", variants, samples, genome, frame)
-    tick()
-    labels = write_labels(folder / "variant_labels.tsv", genome, effects, frame, config)
-    rows = write_tasks(folder / "tasks", genome, frame, config)
-    write_motif_files(folder)
-    write_text(folder / "tree.nwk", [config.tree])
-    files = sorted(part for part in folder.rglob("*") if part.is_file())
-    manifest = WorldManifest(
-        format_version=FORMAT_VERSION,
-        helixlm_version=__version__,
-        config=config,
-        species=config.species,
-        contigs={name: frames[name].lengths for name in config.species},
-        split_of_contig=config.split_of_contig,
-        counts=_count(genome, effects, variants) | {"labels": labels} | rows,
-        files={
-            part.relative_to(folder).as_posix(): FileEntry(
-                bytes=part.stat().st_size, sha256=_sha256(part)
-            )
-            for part in files
-        },
-    )
-    tick()
-    _log.info("simulated %d species, %d files", len(config.species), len(files))
-    return manifest
-
-
-def _write_species(
-    folder: Path,
-    species: str,
-    lineage: Lineage,
-    focal: Lineage,
-    frames: dict[str, Frame],
-    config: WorldConfig,
-) -> None:
-    frame = frames[species]
-    write_fasta(folder / f"{species}.fa", lineage.genome, frame)
-    write_gff3(folder / f"{species}.gff3", lineage.genome, frame)
-    write_beds(folder / "annotation" / species, lineage.genome, frame)
-    if species != config.focal:
-        place = align(focal, lineage)
-        write_chain(folder / "alignments" / f"{species}.chain", place, frames[config.focal], frame)
-
-
-def _write_effects(folder: Path, effects: Effects, frame: Frame, focal: str) -> None:
-    (folder / "effects").mkdir()
-    for index, contig in enumerate(frame.names):
-        part = slice(int(frame.bounds[index]), int(frame.bounds[index + 1]))
-        table = np.zeros(part.stop - part.start, dtype=EFFECT_DTYPE)
-        table["effect"] = effects.effect[part]
-        table["selection"] = effects.selection[part]
-        np.save(folder / "effects" / f"{contig}.npy", table, allow_pickle=False)
-    path = folder / "annotation" / focal / "constrained.bed"
-    write_intervals(path, effects.constrained(), frame)
-
-
-def _count(genome: Genome, effects: Effects, variants: list[Variant]) -> dict[str, int]:
-    """Return how many of what there are in the focal species, and how many bases of what."""
-    features, length = genome.features, len(genome.codes)
-    counts = {f"bases_{k}": int(features.of(k).mask(length).sum()) for k in ("cds", "exon", "gap")}
-    counts["bases_repeat"] = int(features.of("repeat", "tandem").mask(length).sum())
-    counts["bases_constrained"] = int(effects.constrained().sum())
-    counts["bases"] = length
-    for kind in ("gene", "exon", "enhancer", "repeat", "tandem"):
-        counts[f"{kind}s" if kind != "tandem" else "tandem_repeats"] = len(features.of(kind).start)
-    counts["introns"] = len(features.sites("DONOR").start)
-    counts["motif_sites"] = len(features.sites(*FACTORS).start)
-    counts["tata_boxes"] = len(features.sites("TATA").start)
-    for kind in ("SNV", "INDEL", "DEL", "INS", "DUP", "INV"):
-        counts[f"variants_{kind}"] = sum(variant.kind == kind for variant in variants)
-    return counts
