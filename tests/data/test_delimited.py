@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from helixlm.data.delimited import (
     TableError,
+    check_sequence,
     delimiter_of,
     iter_rows,
     open_writer,
@@ -185,3 +186,16 @@ def test_a_full_disk_is_said(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sequences():
+    check_sequence("ACGTNRYSWKMBDHVacgtnryswkmbdhv", "t.csv:2")
+    for text, message in [
+        ("", "no sequence, expected one in column 'sequence'"),
+        ("ACG-T", "letter '-' at position 4 of the sequence, expected A, C, G, T, N or"),
+        ("*", "letter '\\*' at position 1"),
+        ("AC GT", "letter ' ' at position 3"),
+        ("acgu", "letter 'u' at position 4 .*; write RNA with T in place of U"),
+    ]:
+        with pytest.raises(TableError, match=r"^t\.csv:2: " + message):
+            check_sequence(text, "t.csv:2")

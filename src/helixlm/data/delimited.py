@@ -2,7 +2,7 @@
 
 Comes in: a path, plain or gzipped, comma-separated (tab-separated when it is called `.tsv`), with
 a header. Goes out: one row at a time, so that a file of any size streams. What the columns mean
-is for the caller; so is what a good value is.
+is for the caller; `check_sequence` says whether a field is DNA.
 """
 
 import csv
@@ -10,6 +10,7 @@ import gzip
 import io
 import logging
 import os
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +18,15 @@ from pathlib import Path
 from typing import IO, NamedTuple, TextIO
 
 from helixlm.errors import InputError, StateError
+from helixlm.seq.alphabet import DNA
 
 logger = logging.getLogger(__name__)
 
 FIELD_LIMIT = 2**31 - 1
 """Letters that one field may hold; Python's own limit, 131,072, is less than one contig."""
+
+
+_ILLEGAL = re.compile(f"[^{DNA.symbols}{DNA.symbols.lower()}]")
 
 
 class TableError(InputError):
@@ -117,6 +122,27 @@ def iter_rows(path: Path, columns: Sequence[str], *, optional: Sequence[str] = (
             yield Row(line, {name: values[column].strip() for name, column in where.items()})
     if where is None:
         raise TableError(f"{path}: empty file, expected a header with {_listed(columns)} and rows")
+
+
+def check_sequence(sequence: str, where: str) -> None:
+    """Raise TableError unless a field is a DNA sequence in IUPAC letters of either case.
+
+    Parameters
+    ----------
+    sequence : str
+        The field.
+    where : str
+        File and line, for the message.
+    """
+    if not sequence:
+        raise TableError(f"{where}: no sequence, expected one in column 'sequence'")
+    bad = _ILLEGAL.search(sequence)
+    if bad:
+        hint = "; write RNA with T in place of U" if bad.group() in "Uu" else ""
+        raise TableError(
+            f"{where}: letter {bad.group()!r} at position {bad.start() + 1} of the sequence, "
+            f"expected A, C, G, T, N or another IUPAC code{hint}"
+        )
 
 
 @contextmanager

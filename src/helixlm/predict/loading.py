@@ -1,0 +1,85 @@
+"""Find a model and read it with its tokenizer.
+
+Comes in: a run, a model folder, or a name on the Hugging Face hub. Goes out: both in memory. How
+they are stored belongs to `models/hf.py` and `tokenizers/hf.py`.
+"""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from helixlm.errors import InputError, StateError
+from helixlm.models.heads import MaskedLM, SequenceClassifier
+from helixlm.models.hf import CONFIG_FILE, find_folder, load_model
+from helixlm.tokenizers.base import Tokenizer
+from helixlm.tokenizers.hf import load_tokenizer
+
+
+class LoadedModel(NamedTuple):
+    """A model with its tokenizer."""
+
+    model: MaskedLM | SequenceClassifier
+    tokenizer: Tokenizer
+    kind: Literal["masked", "classifier"]
+    """What it predicts: hidden tokens, or a class for a whole sequence."""
+    labels: tuple[str, ...]
+    """Names of the classes; empty for a masked language model."""
+    path: Path
+    """The folder it was read from."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens that the model takes, special tokens counted."""
+        return self.model.config.max_tokens
+
+
+def load(model: str | Path) -> LoadedModel:
+    """Read a model and its tokenizer.
+
+    Parameters
+    ----------
+    model : str or Path
+        A run of `helixlm pretrain` or `finetune` (its `model/` is taken), a model folder as
+        transformers writes it, or a name on the Hugging Face hub such as ``"owner/name"``.
+
+    Returns
+    -------
+    LoadedModel
+        The model on the CPU, in evaluation mode, and its tokenizer.
+
+    Raises
+    ------
+    StateError
+        If a run is not finished.
+    InputError
+        If there is no such model or its files are not what they must be.
+    """
+    folder = _model_folder(model)
+    network = load_model(folder).eval()
+    tokenizer = load_tokenizer(folder)
+    if len(tokenizer.tokens) > network.config.vocab_size:
+        raise InputError(
+            f"{folder}: the tokenizer has {len(tokenizer.tokens)} tokens, the model "
+            f"{network.config.vocab_size}: the two do not belong together"
+        )
+    if isinstance(network, SequenceClassifier):
+        return LoadedModel(network, tokenizer, "classifier", network.labels, folder)
+    return LoadedModel(network, tokenizer, "masked", (), folder)
+
+
+def _model_folder(model: str | Path) -> Path:
+    """Return the folder that holds config.json."""
+    folder = find_folder(model)
+    if (folder / CONFIG_FILE).exists():
+        return folder
+    if (folder / "model" / CONFIG_FILE).exists():
+        return folder / "model"
+    if (folder / "metrics.jsonl").exists():
+        checkpoints = sorted(path.name for path in folder.glob("checkpoints/step-*"))
+        other = f", or give {folder / 'checkpoints' / checkpoints[-1]}" if checkpoints else ""
+        raise StateError(
+            f"{folder}: a run without a model: it is not finished. Give the command that began it "
+            f"again, and it goes on{other}"
+        )
+    raise InputError(
+        f"{folder}: neither a model folder (no {CONFIG_FILE}) nor a run (no model/{CONFIG_FILE})"
+    )
