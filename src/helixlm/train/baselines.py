@@ -184,8 +184,8 @@ def _fit_weights(
     """Choose the pseudo-counts that predict held-out training tokens best."""
     stride = max(1, len(held_out.token_N) // FIT_POSITIONS)
     left, token, right = (x[::stride][:FIT_POSITIONS] for x in held_out)
-    if len(token) == 0:
-        return 8.0, 8.0
+    if len(token) == 0 or len(counts.context_keys) == 0:
+        return 8.0, 8.0  # A single document: nothing to fit on.
 
     def loss(pair_weight: float, triple_weight: float) -> float:
         total = 0.0

@@ -10,7 +10,6 @@ the same losses and the same weights as one that was not.
 """
 
 import contextlib
-import itertools
 import logging
 import math
 import time
@@ -313,8 +312,9 @@ class _Run:
         newest: dict[str, Any] = {}
         if self.step == 0:
             newest = self._log(self._validate())
-        fastest_steps: list[tuple[float, float, int]] = []
-        for first, batch in zip(itertools.chain([True], itertools.repeat(False)), self.batches()):
+        timed: list[tuple[float, float, int]] = []
+        started = self.step
+        for batch in self.batches():
             begin = time.perf_counter()
             loss, masked, masked_bp, norm, rate, tokens = self._train_step(batch)
             took = time.perf_counter() - begin
@@ -322,20 +322,21 @@ class _Run:
             self.tokens += tokens
             self.seconds += took
             self.window = self.window.add(loss, masked, masked_bp)
-            if not first:  # The first step compiles: it would hide the speed of all others.
-                fastest_steps.append((took, self._step_flops(masked), tokens))
+            if self.step > started + 1:  # The first step compiles and would hide all others.
+                timed.append((took, self._step_flops(masked), tokens))
             last = self.step == config.steps
             if last or self.step % config.log_every == 0:
-                newest = self._log(self._train_record(rate, norm, fastest_steps))
+                newest = self._log(self._train_record(rate, norm, timed))
                 self.window = _Window()
-                fastest_steps.clear()
+                timed.clear()
             if last or self.step % config.validate_every == 0:
                 newest = {**newest, **self._log(self._validate())}
-            if last or stop.name or self.step % config.checkpoint_every == 0:
-                self.save()
             if progress is not None:
                 progress(self.step, config.steps, newest)
-            if stop.name and not last:
+            stopping = stop.name is not None  # Asked once: a signal may come while saving.
+            if last or stopping or self.step % config.checkpoint_every == 0:
+                self.save()
+            if stopping:
                 break
         self.accelerator.end_training()
         finished = self.step == config.steps

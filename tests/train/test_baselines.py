@@ -1,0 +1,132 @@
+"""Counting baselines against their definitions written slowly, and against what they must do."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from helixlm.train import baselines
+from helixlm.train.baselines import counting_baselines
+from helixlm.train.batches import BatchConfig, RowPlan, TrainingStream
+from helixlm.train.masking import MaskingConfig
+
+from .toy import VOCABULARY, ToyDocuments, make_documents
+
+CHECK = BatchConfig(row_tokens=32, rows=4)
+MASKING = MaskingConfig()
+
+
+def validation_batches(documents, packing="documents", masking=MASKING, count=6):
+    config = CHECK.model_copy(update={"packing": packing})
+    stream = TrainingStream(
+        RowPlan(documents, config, VOCABULARY, 0), masking, seed=1, micro_rows=4
+    )
+    return [stream[step] for step in range(count)]
+
+
+def score(train, batches, masking=MASKING, **settings):
+    return counting_baselines(train, batches, vocabulary=VOCABULARY, masking=masking, **settings)
+
+
+def slow_scores(train, batches, pair_weight, triple_weight):
+    """Both baselines with dictionaries, one masked token at a time."""
+    single, after, before, between = Counter(), Counter(), Counter(), Counter()
+    for index in range(len(train.lengths)):
+        ids = [0, *train.document(index).tolist(), 2]
+        for left, token, right in zip(ids, ids[1:], ids[2:], strict=False):
+            single[token] += 1
+            after[left, token] += 1
+            before[right, token] += 1
+            between[left, right, token] += 1
+    regular = range(5, 17)
+    p1 = {t: (single[t] + 1) / (sum(single.values()) + 12) for t in regular}
+
+    def mix(counts, prior, weight):
+        total = sum(counts.values()) + weight
+        return {t: (counts[t] + weight * prior[t]) / total for t in regular}
+
+    sums, num, bases = np.zeros(4), 0, 0
+    for batch in batches:
+        for micro in batch.micro:
+            ids_BL, documents_BL = micro.input_ids_BL.tolist(), micro.document_ids_BL.tolist()
+            slots = zip(micro.masked_index_M.tolist(), micro.labels_M.tolist(), strict=True)
+            for flat, true in slots:
+                if true < 0:
+                    continue
+                b, at = divmod(flat, 32)
+                ids, documents = ids_BL[b], documents_BL[b]
+                assert documents[at - 1] == documents[at] == documents[at + 1]  # <s>, </s>
+                left, right = ids[at - 1], ids[at + 1]
+                pl = p1 if left == 4 else mix({t: after[left, t] for t in regular}, p1, pair_weight)
+                pr = (
+                    p1
+                    if right == 4
+                    else mix({t: before[right, t] for t in regular}, p1, pair_weight)
+                )
+                both = {t: pl[t] * pr[t] / p1[t] for t in regular}
+                p2 = {t: both[t] / sum(both.values()) for t in regular}
+                seen = 4 not in (left, right)
+                p3 = mix(
+                    {t: between[left, right, t] if seen else 0 for t in regular}, p2, triple_weight
+                )
+                for k, p in enumerate((p1, p3)):
+                    told = dict(p)
+                    if ids[at] != 4:  # 10 % unchanged, 10 % one of 12 at random
+                        told = {t: p[t] * (0.1 * (t == ids[at]) + 0.1 / 12) for t in regular}
+                        told = {t: x / sum(told.values()) for t, x in told.items()}
+                    sums[2 * k] -= math.log(told[true])
+                    sums[2 * k + 1] += max(told, key=told.get) == true
+                num += 1
+                bases += int(VOCABULARY.token_bp[true])
+    return sums / num, sums[[0, 2]] / math.log(2) / bases
+
+
+def test_scores_are_those_of_the_definition():
+    train, batches = make_documents(200), validation_batches(make_documents(40, key="check"))
+    found = score(train, batches)
+    (u_loss, u_accuracy, n_loss, n_accuracy), bits = slow_scores(
+        train, batches, found.pair_weight, found.triple_weight
+    )
+    assert found.unigram.loss == pytest.approx(u_loss, rel=1e-9)
+    assert found.unigram.accuracy == pytest.approx(u_accuracy)
+    assert found.neighbour.loss == pytest.approx(n_loss, rel=1e-9)
+    assert found.neighbour.accuracy == pytest.approx(n_accuracy)
+    assert [found.unigram.bits_per_base, found.neighbour.bits_per_base] == pytest.approx(bits)
+
+
+def test_neighbours_tell_where_each_token_follows_the_one_before():
+    found = score(make_documents(300), validation_batches(make_documents(60, key="check")))
+    assert found.neighbour.loss < 0.75 * found.unigram.loss
+    assert found.neighbour.accuracy > found.unigram.accuracy + 0.3
+
+
+def test_neighbours_of_independent_tokens_tell_nothing():
+    rng = np.random.default_rng(0)
+    train = ToyDocuments([rng.integers(5, 17, 30) for _ in range(400)])
+    check = ToyDocuments([rng.integers(5, 17, 30) for _ in range(60)])
+    masking = MaskingConfig(mask_share=1.0, random_share=0.0)
+    found = score(train, validation_batches(check, masking=masking), masking=masking)
+    assert found.unigram.loss == pytest.approx(math.log(12), abs=0.01)
+    # The fitted back-off keeps counting noise from doing harm.
+    assert found.neighbour.loss == pytest.approx(math.log(12), abs=0.02)
+
+
+def test_rows_cut_inside_documents_are_scored_too():
+    batches = validation_batches(make_documents(60, key="check"), packing="concatenate")
+    found = score(make_documents(300), batches)
+    assert found.neighbour.loss < 0.75 * found.unigram.loss
+
+
+def test_counting_can_be_capped(caplog):
+    batches = validation_batches(make_documents(40, key="check"))
+    with caplog.at_level("INFO"):
+        capped = score(make_documents(300), batches, max_tokens=2000)
+    assert "counting every" in caplog.text
+    assert capped.unigram.loss != score(make_documents(300), batches).unigram.loss
+
+
+def test_a_single_document_is_enough(monkeypatch):
+    batches = validation_batches(make_documents(40, key="check"))
+    assert math.isfinite(score(make_documents(1), batches).neighbour.loss)
+    assert baselines.HELD_OUT > 1

@@ -1,0 +1,225 @@
+"""The loop: what it learns, that it resumes bit for bit, and how it stops."""
+
+import errno
+import json
+import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForMaskedLM
+
+from helixlm.errors import StateError
+from helixlm.train import checkpoint
+from helixlm.train.batches import BatchConfig, RowPlan, TrainingStream
+from helixlm.train.checkpoint import CheckpointError, latest_checkpoint
+from helixlm.train.loop import NonFiniteError, dropout_seed
+from helixlm.train.loss import summed_loss
+from helixlm.train.masking import MaskingConfig
+from helixlm.train.metrics import read_lines
+
+from .toy import VOCABULARY, make_documents, toy_fit, toy_model
+
+TIMES = ("tokens_per_second", "mfu", "seconds")
+
+
+def losses(folder):
+    return [
+        {key: value for key, value in record.items() if key not in TIMES}
+        for record in read_lines(folder / "metrics.jsonl")
+    ]
+
+
+def weights(folder, step=12):
+    return load_file(folder / "checkpoints" / f"step-{step:08d}" / "model.safetensors")
+
+
+def assert_same_run(one, two, step=12):
+    assert losses(one) == losses(two)
+    a, b = weights(one, step), weights(two, step)
+    assert a.keys() == b.keys()
+    for name, tensor in a.items():
+        assert torch.equal(tensor, b[name]), name
+
+
+def run_process(folder, *arguments, status=0):
+    script = Path(__file__).with_name("run_toy.py")
+    done = subprocess.run(
+        [sys.executable, script, folder, *arguments], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def test_it_learns_more_than_counting_and_writes_what_it_promises(tmp_path):
+    result = toy_fit(
+        tmp_path, steps=150, lr=0.02, validate_every=50, checkpoint_every=50, keep_checkpoints=1
+    )
+    assert result.finished
+    assert result.stopped_by is None
+    assert result.best_loss < result.baselines.unigram.loss
+    records = losses(tmp_path)
+    assert [r["step"] for r in records if r["kind"] == "validation"] == [0, 50, 100, 150]
+    assert [r["step"] for r in records if r["kind"] == "train"] == list(range(2, 151, 2))
+    first = records[0]
+    assert first["loss"] == pytest.approx(math.log(17), abs=0.05)  # untrained: any of 17 tokens
+    assert first["unigram_loss"] == result.baselines.unigram.loss
+    assert result.best_loss == min(r["loss"] for r in records if r["kind"] == "validation")
+    assert result.checkpoint.name == f"step-{result.best_step:08d}"
+    kept = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert kept == {"step-00000150", result.checkpoint.name}
+    AutoModelForMaskedLM.from_pretrained(result.checkpoint)  # plain transformers reads it
+
+
+def test_the_first_losses_are_those_of_a_plain_loop(tmp_path):
+    """The definition: one big batch, one mean over masked tokens, torch's AdamW."""
+    toy_fit(tmp_path, steps=3, warmup_steps=0, log_every=1, micro_rows=4, clip_norm=1e9)
+    model = toy_model()
+    decayed = [p for n, p in model.named_parameters() if not ("norm" in n or n.endswith("bias"))]
+    other = [p for n, p in model.named_parameters() if "norm" in n or n.endswith("bias")]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 1e-5}, {"params": other, "weight_decay": 0.0}]
+    )
+    plan = RowPlan(make_documents(300), BatchConfig(row_tokens=32, rows=8), VOCABULARY, 0)
+    stream = TrainingStream(plan, MaskingConfig(), seed=3, micro_rows=4)
+    found = [r["loss"] for r in losses(tmp_path) if r["kind"] == "train"]
+    for step in range(3):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.01 * (1 - step / 3)
+        total, count = 0.0, 0
+        model.train()
+        for number, micro in enumerate(stream[step].micro):
+            torch.manual_seed(dropout_seed(3, step, number, 0))
+            logits = model(
+                micro.input_ids_BL,
+                document_ids_BL=micro.document_ids_BL,
+                masked_index_M=micro.masked_index_M,
+            )
+            total = total + summed_loss(logits, micro.labels_M)
+            count += int((micro.labels_M >= 0).sum())
+        (total / count).backward()
+        assert found[step] == pytest.approx(total.item() / count, rel=1e-5)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+KILLS = [3, 5, 9]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(["num_workers=0", "rows=8"], id="plain"),
+        pytest.param(["packing=concatenate", "rows=4"], id="concatenate"),
+        pytest.param(["compile=true", "precision=bf16", "rows=4"], id="bf16-compiled"),
+    ],
+)
+def test_a_run_killed_three_times_is_the_run_that_was_not(tmp_path, settings):
+    run_process(tmp_path / "whole", *settings)
+    for step in KILLS:
+        run_process(tmp_path / "killed", f"--kill-at={step}", *settings, status=-signal.SIGKILL)
+    run_process(tmp_path / "killed", *settings)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_workers_change_nothing_also_across_a_kill(tmp_path):
+    run_process(tmp_path / "none")
+    run_process(tmp_path / "two", "--kill-at=6", "num_workers=2", status=-signal.SIGKILL)
+    run_process(tmp_path / "two", "num_workers=0")
+    assert_same_run(tmp_path / "none", tmp_path / "two")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_stops_after_the_step_and_saves_first(tmp_path, name):
+    done = run_process(tmp_path / "stopped", "--kill-at=5", f"--signal={name}")
+    assert done.stdout.split() == ["5", name]
+    found = latest_checkpoint(tmp_path / "stopped" / "checkpoints")
+    assert found is not None
+    assert found.step == 5
+    run_process(tmp_path / "stopped")
+    run_process(tmp_path / "whole")
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_a_finished_run_takes_no_more_steps(tmp_path):
+    toy_fit(tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    again = toy_fit(tmp_path)
+    assert again.finished
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_micro_batches_change_rounding_only(tmp_path):
+    settings = {"steps": 4, "checkpoint_every": 4}
+    still = {"hidden_dropout": 0.0, "attention_dropout": 0.0}
+    for rows in (8, 2):
+        toy_fit(tmp_path / str(rows), model=toy_model(**still), micro_rows=rows, **settings)
+    one, two = weights(tmp_path / "8", 4), weights(tmp_path / "2", 4)
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, two[name], rtol=0, atol=2e-4)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(tmp_path):
+    def poison(step, steps, metrics):
+        if step == 6:
+            with torch.no_grad():
+                model.head.bias[5] = math.nan
+
+    model = toy_model()
+    expected = r"step 7: the loss is nan .*Training stopped before the update; last good .* step 4"
+    with pytest.raises(NonFiniteError, match=expected):
+        toy_fit(tmp_path, model=model, progress=poison)
+    found = latest_checkpoint(tmp_path / "checkpoints")
+    assert found is not None
+    assert found.step == 4
+    assert all(t.isfinite().all() for t in load_file(found.path / "model.safetensors").values())
+
+
+def test_a_run_of_another_corpus_is_not_resumed(tmp_path):
+    toy_fit(tmp_path, steps=4, identity={"corpus": "a" * 64})
+    with pytest.raises(StateError, match=r"written with another corpus \(sha256 aaaaaaaaaaaa, exp"):
+        toy_fit(tmp_path, steps=4, identity={"corpus": "b" * 64})
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_usable(tmp_path, monkeypatch):
+    real = checkpoint.save_file
+
+    def full(tensors, path):
+        if "step-00000008" in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(tensors, path)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(
+        CheckpointError, match=r"checkpoint of step 8: the disk is full. .*step-0000"
+    ):
+        toy_fit(tmp_path)
+    assert not list((tmp_path / "checkpoints").glob(".*"))
+    monkeypatch.undo()
+    assert toy_fit(tmp_path).finished
+    toy_fit(tmp_path / "whole")
+    assert weights(tmp_path).keys() == weights(tmp_path / "whole").keys()
+    assert_same_run(tmp_path, tmp_path / "whole")
+
+
+def test_tensorboard_gets_the_figures(tmp_path):
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator"
+    ).EventAccumulator
+    toy_fit(tmp_path, track=["tensorboard"])
+    [events] = (tmp_path / "helixlm").rglob("events.*")
+    found = accumulator(str(events.parent))
+    found.Reload()
+    shown = {e.step: e.value for e in found.Scalars("train/loss")}
+    records = [r for r in read_lines(tmp_path / "metrics.jsonl") if r["kind"] == "train"]
+    assert shown == pytest.approx({r["step"]: r["loss"] for r in records})
+
+
+def test_metrics_are_json_lines(tmp_path):
+    toy_fit(tmp_path, steps=4)
+    for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
+        assert json.loads(line)["kind"] in ("train", "validation")

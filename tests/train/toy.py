@@ -1,0 +1,114 @@
+"""A toy split of a token store and a toy run, shared by the tests of training."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from helixlm.models.config import EncoderConfig
+from helixlm.models.heads import MaskedLM
+from helixlm.models.init import initialise
+from helixlm.rng import CounterRng
+from helixlm.train.batches import BatchConfig, RowPlan, Vocabulary
+from helixlm.train.config import TrainConfig
+from helixlm.train.loop import TrainingResult, fit
+from helixlm.train.masking import MaskingConfig
+
+# <s> <pad> </s> <unk> <mask>, then 12 tokens of one or two bases.
+VOCABULARY = Vocabulary(
+    size=17,
+    bos=0,
+    eos=2,
+    pad=1,
+    mask=4,
+    special=(0, 1, 2, 3, 4),
+    token_bp=np.array([0, 0, 0, 1, 0] + [1, 2] * 6, dtype=np.int32),
+)
+
+
+class ToyDocuments:
+    """Documents in memory, with what batches ask of a split of a token store."""
+
+    def __init__(self, documents: list[np.ndarray]) -> None:
+        self.lengths = np.array([len(x) for x in documents], dtype=np.int64)
+        self.ends = np.cumsum(self.lengths)
+        self._flat = np.concatenate(documents).astype(np.uint16)
+
+    def tokens(self, start: int, stop: int) -> np.ndarray:
+        return self._flat[start:stop]
+
+    def document(self, index: int) -> np.ndarray:
+        return self._flat[self.ends[index] - self.lengths[index] : self.ends[index]]
+
+
+def make_documents(count: int, *, low: int = 3, high: int = 40, key: str = "toy") -> ToyDocuments:
+    """Documents in which each token tends to follow the one before it by one."""
+    rng = CounterRng(key)
+    documents = []
+    for length in rng.integers(low, high, count):
+        steps = rng.choice([8, 1, 1], int(length)) + 1
+        documents.append(5 + np.cumsum(steps) % 12)
+    return ToyDocuments(documents)
+
+
+def toy_config(**changes: object) -> EncoderConfig:
+    settings = {
+        "vocab_size": 17,
+        "hidden_size": 16,
+        "num_layers": 2,
+        "num_heads": 2,
+        "intermediate_size": 32,
+        "max_positions": 40,
+        "pad_token_id": 1,
+    }
+    return EncoderConfig(**{**settings, **changes})
+
+
+def toy_model(**changes: object) -> MaskedLM:
+    config = toy_config(**changes)
+    model = MaskedLM(config)
+    initialise(model, config, torch.Generator().manual_seed(1))
+    return model
+
+
+TOY_TRAIN = {
+    "steps": 12,
+    "micro_rows": 4,
+    "lr": 0.01,
+    "warmup_steps": 2,
+    "compile": False,
+    "log_every": 2,
+    "validate_every": 6,
+    "validation_rows": 8,
+    "checkpoint_every": 4,
+    "num_workers": 0,
+}
+
+
+def toy_fit(
+    output: Path,
+    *,
+    packing: str = "documents",
+    model: MaskedLM | None = None,
+    identity: dict[str, str] | None = None,
+    progress=None,
+    rows: int = 8,
+    **changes: object,
+) -> TrainingResult:
+    config = TrainConfig(**{**TOY_TRAIN, **changes})
+    batches = BatchConfig(packing=packing, row_tokens=32, rows=rows)
+    check = batches.model_copy(update={"rows": config.micro_rows})
+    output.mkdir(parents=True, exist_ok=True)
+    return fit(
+        model or toy_model(),
+        train=RowPlan(make_documents(300), batches, VOCABULARY, 0),
+        validation=RowPlan(make_documents(60, key="check"), check, VOCABULARY, 0),
+        masking=MaskingConfig(),
+        config=config,
+        seed=3,
+        output=output,
+        save_tokenizer=lambda folder: (folder / "tokenizer.json").write_text("{}"),
+        identity=identity or {"corpus": "c" * 64},
+        device="cpu",
+        progress=progress,
+    )
