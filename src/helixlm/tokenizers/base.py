@@ -55,7 +55,7 @@ class TokenizerConfig(BaseModel):
     """bpe: a pair is merged only if it occurs at least this often in the training text"""
     sample_every: int = Field(default=10, ge=1)
     """bpe: train on every n-th sequence, starting with the first; 1: on all"""
-    max_token_bp: int | None = Field(default=None, ge=1)
+    max_token_bp: int | None = Field(default=None, ge=2)
     """bpe: longest token in bases; null: no limit"""
     max_tokens: int | None = Field(default=512, ge=1)
     """longest input of the model in tokens, special tokens counted; null: no limit. It is written

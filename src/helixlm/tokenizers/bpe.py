@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models
 
+from helixlm.tokenizers.assemble import surround, upper_case_normalizer
 from helixlm.tokenizers.base import SPECIAL_ORDERS, SpecialOrder, TokenizerError
-from helixlm.tokenizers.char import finish, upper_case_normalizer
 from helixlm.tokenizers.library import LibraryTokenizer
 
 BASES = "ACGT"
@@ -30,19 +30,11 @@ class BpeTokenizer(LibraryTokenizer):
         self, text: str, settings: Mapping[str, Any] | None = None, *, source: str = "tokenizer"
     ) -> None:
         super().__init__(text, settings, source=source)
-        model = json.loads(text)["model"]
-        for key, meaning in (
-            ("continuing_subword_prefix", "marks tokens inside a word"),
-            ("end_of_word_suffix", "marks tokens at the end of a word"),
-            ("byte_fallback", "spells unknown letters in bytes"),
-            ("fuse_unk", "makes one token of several unknown letters"),
-            ("dropout", "leaves merges out at random"),
-        ):
-            if model.get(key):
-                raise TokenizerError(
-                    f"{source}: the model sets {key} to {model[key]!r}, which {meaning}: then a "
-                    "token's text is not the bases that it covers, which helixlm relies on"
-                )
+        if json.loads(text)["model"].get("dropout"):
+            raise TokenizerError(
+                f"{source}: the model leaves merges out at random (dropout), so the same sequence "
+                "would give other ids each time: set dropout to null in tokenizer.json"
+            )
         # Upper case by the normaliser costs the library half its speed on soft-masked text;
         # str.translate costs nothing, so this copy goes without.
         self._upper_first = self._library.normalizer is not None and (
@@ -104,4 +96,4 @@ def bpe_tokenizer(
     vocab = {token: id_ for id_, token in enumerate(tokens)}
     library = Tokenizer(models.BPE(vocab, list(merges), unk_token="<unk>"))
     library.normalizer = upper_case_normalizer(BASES)
-    return BpeTokenizer(*finish(library, special, max_tokens))
+    return BpeTokenizer(*surround(library, special, max_tokens))

@@ -62,7 +62,7 @@ def train_bpe(
     special_order : {"roberta", "published"}
         Order of the special tokens, see `SPECIAL_ORDERS`.
     max_token_bp : int, optional
-        Longest token in bases.
+        Longest token in bases, 2 or more.
     max_tokens : int, optional
         Longest input of the model in tokens, for transformers.
     progress : callable, optional
@@ -91,13 +91,18 @@ def train_bpe(
             f"a vocabulary of {vocab_size} has no room: {len(special)} special tokens and "
             f"{len(BASES)} bases need {fixed}"
         )
+    if max_token_bp is not None and max_token_bp < 2:
+        raise TokenizerError(
+            f"a longest token of {max_token_bp} bases leaves nothing to merge, expected 2 or more"
+        )
     library = Tokenizer(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=min_frequency,
         special_tokens=list(special),
         initial_alphabet=list(BASES),
-        max_token_length=max_token_bp,
+        # The library forms tokens that are shorter than its limit, not as long.
+        max_token_length=None if max_token_bp is None else max_token_bp + 1,
         show_progress=False,
     )
     text = _Words(lines, progress)
@@ -106,6 +111,7 @@ def train_bpe(
         raise TokenizerError(f"nothing to train on: {text.lines} lines hold no letter A, C, G or T")
     merges = [tuple(pair) for pair in json.loads(library.to_str())["model"]["merges"]]
     tokenizer = bpe_tokenizer(merges, special_order=special_order, max_tokens=max_tokens)
+    assert tokenizer.tokens == sorted(library.get_vocab(), key=library.get_vocab().__getitem__)
     log.info(
         "trained a vocabulary of %d on %d bases in %d lines",
         tokenizer.vocab_size,

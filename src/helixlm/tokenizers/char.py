@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, pre_tokenizers
 
+from helixlm.tokenizers.assemble import settings_for, surround, upper_case_normalizer
 from helixlm.tokenizers.base import SPECIAL_ORDERS, SpecialOrder, TokenizerError
-from helixlm.tokenizers.library import GENERAL_SETTINGS, LibraryTokenizer
+from helixlm.tokenizers.library import LibraryTokenizer
 
 DNA_LETTERS = "ACGTN"
 BOOK_LETTERS = "ATCGNUiRYKMSWBDHV-"
@@ -38,26 +39,27 @@ class CharTokenizer(LibraryTokenizer):
         long = [self._tokens[id_] for id_ in sorted(known) if len(self._tokens[id_]) != 1]
         if long:
             raise TokenizerError(
-                f"{source}: the word-level vocabulary holds {long[0]!r}, expected single letters"
+                f"{source}: the word-level vocabulary holds {long[0]!r}, expected single letters: "
+                "k-mer and word vocabularies are not supported"
             )
-        self._id_of_ascii = np.zeros(128, dtype=np.int32)
+        # -1 where the library makes more or less than one token, such as none of a space.
+        self._id_of_ascii = np.full(128, -1, dtype=np.int32)
         for code in range(128):
             ids = self._library.encode(chr(code), add_special_tokens=False).ids
-            if len(ids) != 1:
-                raise TokenizerError(
-                    f"{source}: the letter {chr(code)!r} becomes {len(ids)} tokens, expected one"
-                )
-            self._id_of_ascii[code] = ids[0]
+            if len(ids) == 1:
+                self._id_of_ascii[code] = ids[0]
 
     def _encode_slice(self, batch: list[str]) -> list[NDArray[np.int32]]:
-        """Look the letters up; what is not plain ASCII goes through the library."""
+        """Look the letters up; what the table does not hold goes through the library."""
         ids: list[NDArray[np.int32]] = []
         for sequence in batch:
             if sequence.isascii() and not self._literal.search(sequence):
                 codes = np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)
-                ids.append(self._id_of_ascii[codes])
-            else:
-                ids.extend(super()._encode_slice([sequence]))
+                found = self._id_of_ascii[codes]
+                if not (found < 0).any():
+                    ids.append(found)
+                    continue
+            ids.extend(super()._encode_slice([sequence]))
         return ids
 
 
@@ -83,7 +85,7 @@ def char_tokenizer(
     library = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
     library.normalizer = upper_case_normalizer(DNA_LETTERS)
     library.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    return CharTokenizer(*finish(library, special, max_tokens))
+    return CharTokenizer(*surround(library, special, max_tokens))
 
 
 def book_tokenizer(*, max_tokens: int | None = 512) -> CharTokenizer:
@@ -103,38 +105,5 @@ def book_tokenizer(*, max_tokens: int | None = 512) -> CharTokenizer:
     library = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
     library.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     library.add_special_tokens(list(BOOK_SPECIAL))
-    settings = {**GENERAL_SETTINGS, "model_max_length": max_tokens} | {
-        f"{token[1:-1].lower()}_token": token for token in BOOK_SPECIAL
-    }
-    return CharTokenizer(library.to_str(pretty=True), settings)
-
-
-def upper_case_normalizer(letters: str) -> normalizers.Sequence:
-    """Read each of the letters in lower case as upper case; other letters stay unknown."""
-    return normalizers.Sequence([normalizers.Replace(c.lower(), c) for c in letters])
-
-
-def finish(
-    library: Tokenizer, special: tuple[str, ...], max_tokens: int | None
-) -> tuple[str, dict[str, object]]:
-    """Add what surrounds the model as in RoBERTa: special tokens, template, decoder, settings."""
-    library.add_special_tokens(list(special))
-    library.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>",
-        # Type ids stay 0 in a pair, as RoBERTa has it.
-        pair="<s> $A </s> </s> $B:0 </s>:0",
-        special_tokens=[(token, special.index(token)) for token in ("<s>", "</s>")],
-    )
-    library.decoder = decoders.Fuse()
-    settings = {
-        **GENERAL_SETTINGS,
-        "model_max_length": max_tokens,
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-        "cls_token": "<s>",
-        "sep_token": "</s>",
-        "unk_token": "<unk>",
-        "pad_token": "<pad>",
-        "mask_token": "<mask>",
-    }
-    return library.to_str(pretty=True), settings
+    roles = {f"{token[1:-1].lower()}_token": token for token in BOOK_SPECIAL}
+    return CharTokenizer(library.to_str(pretty=True), settings_for(roles, max_tokens))

@@ -20,6 +20,7 @@ import tokenizers
 from numpy.typing import ArrayLike, NDArray
 
 from helixlm.errors import StateError
+from helixlm.tokenizers.assemble import GENERAL_SETTINGS, settings_for
 from helixlm.tokenizers.base import Encoding, SpecialTokens, TokenizerError
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,12 @@ ROLES = (
     "cls_token",
     "mask_token",
 )
+
+# Settings that make transformers put other special tokens around a sequence, or other code to work.
+REBUILDING = ("add_bos_token", "add_eos_token", "auto_map")
+READS_AS_IS = ("PreTrainedTokenizerFast", "PreTrainedTokenizer", "TokenizersBackend")
+
+PROBE = "ACGTNNACGT"
 
 
 class LibraryTokenizer:
@@ -83,6 +90,7 @@ class LibraryTokenizer:
         # As transformers does when it loads the two files.
         self._library.add_special_tokens([name for name in names.values() if name is not None])
         self._tokens = tokens_by_id(vocab, source)
+        check_class(self._settings, source)
         added = self._library.get_added_tokens_decoder()
         unk = unknown_token(text, vocab, source)
         special = {id_ for id_, token in added.items() if token.special} | {vocab[unk]}
@@ -94,6 +102,7 @@ class LibraryTokenizer:
         for id_ in special:
             self._pieces[id_] = ""
         self._pieces[vocab[unk]] = "N"
+        self._check_spelling()
         literals = [self._tokens[id_] for id_ in sorted(added)]
         self._literal = re.compile("|".join(map(re.escape, literals)) or r"(?!)")
         bos, eos = surrounding_ids(self._library, source)
@@ -104,6 +113,23 @@ class LibraryTokenizer:
             pad=first_id(vocab, (names["pad_token"], *PAD_NAMES)),
             mask=first_id(vocab, (names["mask_token"], *MASK_NAMES)),
         )
+
+    def _check_spelling(self) -> None:
+        """See that the tokens of a sequence spell it, with one token for each unknown letter.
+
+        That is not so with marks for word ends or inner pieces, with unknown letters that are
+        fused, dropped or spelled in bytes, or with a space before the first word.
+        """
+        ids = self._library.encode(PROBE, add_special_tokens=False).ids
+        spelled = "".join(self._pieces[id_] for id_ in ids).upper()
+        if len(spelled) != len(PROBE) or any(
+            found not in (letter, "N") for found, letter in zip(spelled, PROBE, strict=True)
+        ):
+            raise TokenizerError(
+                f"{self._source}: {PROBE} becomes {[self._tokens[id_] for id_ in ids]}, expected "
+                "tokens that spell it, with one unknown token for each unknown letter: helixlm "
+                "needs to know which bases a token covers"
+            )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(vocab_size={self.vocab_size}, sha256={self.sha256[:12]}...)"
@@ -278,8 +304,12 @@ class LibraryTokenizer:
             If a file cannot be written; what was there before is still there.
         """
         settings = self._settings or default_settings(self)
+        # Any other class, or a wish for other special tokens, would make transformers rebuild the
+        # pipeline and give other ids than tokenizer.json does.
+        settings = {key: settings[key] for key in settings if key not in REBUILDING}
+        settings["tokenizer_class"] = GENERAL_SETTINGS["tokenizer_class"]
         if max_tokens is not None:
-            settings = {**settings, "model_max_length": max_tokens}
+            settings["model_max_length"] = max_tokens
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -365,19 +395,19 @@ def default_settings(tokenizer: LibraryTokenizer) -> dict[str, Any]:
         "mask_token": special.mask,
     }
     named = {role: tokens[id_] for role, id_ in ids.items() if id_ is not None}
-    return {**GENERAL_SETTINGS, **named}
+    return settings_for(named, None)
 
 
-# PreTrainedTokenizerFast: the class that reads a tokenizer.json as it is, by the name that both
-# transformers 4 and 5 know (5 calls it TokenizersBackend). Token type ids are left out because
-# RoBERTa has no use for them and ModernBERT refuses them.
-GENERAL_SETTINGS: dict[str, Any] = {
-    "tokenizer_class": "PreTrainedTokenizerFast",
-    "model_input_names": ["input_ids", "attention_mask"],
-    "padding_side": "right",
-    "truncation_side": "right",
-    "clean_up_tokenization_spaces": False,
-}
+def check_class(settings: Mapping[str, Any], source: str) -> None:
+    """Warn where transformers reads this folder by other rules than tokenizer.json's."""
+    name = settings.get("tokenizer_class")
+    if name not in (None, *READS_AS_IS):
+        log.warning(
+            "%s: tokenizer_config.json names the class %s, with which transformers may give other "
+            "ids than tokenizer.json does; helixlm follows tokenizer.json",
+            source,
+            name,
+        )
 
 
 def replace_file(path: Path, text: str) -> None:
