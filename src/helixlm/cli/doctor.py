@@ -1,4 +1,4 @@
-"""`helixlm doctor`: does this machine give the right numbers?"""
+"""`helixlm doctor`: shows whether this machine gives the right numbers."""
 
 import typer
 

@@ -22,7 +22,9 @@ def recipes(
         width = max(len(key) for key in found)
         for key, description in found.items():
             typer.echo(f"{key:<{width}}  {description}")
-        typer.echo("\nNext: helixlm recipes NAME prints one; helixlm pretrain --recipe NAME runs it")
+        typer.echo(
+            "\nNext: helixlm recipes NAME prints one; helixlm pretrain --recipe NAME runs it"
+        )
     elif resolved:
         typer.echo(recipe_yaml(load_recipe(name)), nl=False)
     else:

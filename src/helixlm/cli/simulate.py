@@ -19,7 +19,8 @@ def simulate(
     Example: helixlm simulate --seed 7 -o world
     """
     from helixlm.cli.progress import Terminal
-    from helixlm.data.simulate import WorldConfig, simulate as run_simulate, small_config
+    from helixlm.data.simulate import WorldConfig, small_config
+    from helixlm.data.simulate import simulate as run_simulate
 
     config = small_config(seed=seed) if small else WorldConfig(seed=seed)
     with Terminal().stage("Simulating") as progress:

@@ -112,8 +112,7 @@ def _sequences(inputs: list[Path]) -> Iterator[str]:
     """Yield the training windows of a corpus, or windows of FASTA files."""
     from helixlm.data.corpus import open_corpus
     from helixlm.data.fasta import iter_chunks
-    from helixlm.data.windows import WindowConfig, segments
-    from helixlm.data.windows import Window
+    from helixlm.data.windows import Window, WindowConfig, segments
 
     for path in inputs:
         if path.is_dir():

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import WindowConfig
 from helixlm.models.config import EncoderConfig
-from helixlm.tasks.finetune import FinetuneConfig
+from helixlm.tasks.config import FinetuneConfig
 from helixlm.tokenizers.base import TokenizerConfig
 from helixlm.train.batches import BatchConfig
 from helixlm.train.config import TrainConfig

@@ -1,0 +1,99 @@
+"""`helixlm finetune`: a classifier from a pretrained model, and what it must beat."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from helixlm.cli.arguments import Device, Output
+
+
+def finetune(
+    model: Annotated[str, typer.Argument(help="A run, a model folder, or a hub name.")],
+    train: Annotated[Path, typer.Option("--train", help="CSV with the columns sequence,label.")],
+    output: Output,
+    dev: Annotated[
+        Path | None, typer.Option("--dev", help="CSV to choose on. Default: a tenth of train.")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option("--test", help="CSV to score once, at the end.")
+    ] = None,
+    methods: Annotated[
+        str,
+        typer.Option(
+            "--methods",
+            help="What to run: pretrained, scratch, kmer, majority, with commas between, or all.",
+        ),
+    ] = "pretrained",
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seeds", help="Training seeds. Default: 0.")
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="Recipe whose finetune section to use.")
+    ] = "tinydnabert",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting, such as --set finetune.max_steps=500."),
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", help="Name in the results table.")] = None,
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="Cut sequences that are too long for the model.")
+    ] = False,
+    device: Device = None,
+) -> None:
+    """Fine-tune a sequence classifier from a labelled CSV and score it.
+
+    Example: helixlm finetune run --train train.csv --dev dev.csv --test test.csv -o tuned
+    """
+    from helixlm.cli.progress import Terminal
+    from helixlm.errors import InputError
+    from helixlm.recipes.load import load_recipe
+    from helixlm.tasks.compare import METHODS, compare
+    from helixlm.tasks.finetune import finetune as run_finetune
+
+    settings = list(overrides or []) + (["finetune.truncate=true"] if truncate else [])
+    config = load_recipe(recipe, settings).finetune
+    chosen = METHODS if methods == "all" else tuple(x.strip() for x in methods.split(","))
+    if chosen == ("pretrained",) and len(seeds or [0]) == 1:
+        with Terminal().stage("Fine-tuning", config.max_steps) as progress:
+            result = run_finetune(
+                model,
+                train=train,
+                dev=dev,
+                test=test,
+                output=output,
+                config=config,
+                seed=(seeds or [0])[0],
+                task=task,
+                device=device,
+                progress=progress,
+            )
+        for row in result.rows:
+            typer.echo(f"{row.split} {row.metric}: {row.value:.4f}")
+        typer.echo(
+            f"Wrote {output}\nNext: helixlm predict {output} --input sequences.fa -o labels.csv"
+        )
+        return
+    if test is None:
+        raise InputError("--methods and several --seeds compare on test rows: give --test CSV")
+    with Terminal().stage("Fine-tuning") as progress:
+        comparison = compare(
+            model,
+            train=train,
+            dev=dev,
+            test=test,
+            output=output,
+            seeds=seeds or [0],
+            config=config,
+            methods=chosen,  # type: ignore[arg-type]
+            task=task,
+            device=device,
+            progress=progress,
+        )
+    typer.echo(f"{'method':<24}{'metric':<12}{'mean':>8}   95 % interval")
+    for interval in comparison.intervals:
+        typer.echo(
+            f"{interval.method:<24}{interval.metric:<12}{interval.value:>8.4f}   "
+            f"[{interval.low:.4f}, {interval.high:.4f}]"
+        )
+    typer.echo(f"Wrote {output}: results.csv, intervals.csv, and a folder for each training run")

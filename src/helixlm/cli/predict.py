@@ -1,0 +1,40 @@
+"""`helixlm predict`: what a model says of sequences."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from helixlm.cli.arguments import Device, Output
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="A run, a model folder, or a hub name.")],
+    inputs: Annotated[
+        Path, typer.Option("--input", "-i", help="FASTA, or CSV with a column sequence.")
+    ],
+    output: Output,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Rows of a forward pass.")] = 64,
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="Cut sequences that are too long for a classifier.")
+    ] = False,
+    device: Device = None,
+) -> None:
+    """Classify sequences, or ask a masked model for each token in turn.
+
+    Example: helixlm predict tuned --input sequences.fa -o labels.csv
+    """
+    from helixlm.cli.progress import Terminal
+    from helixlm.predict import predict as run_predict
+
+    with Terminal().stage("Predicting") as progress:
+        done = run_predict(
+            model,
+            inputs,
+            output,
+            batch_size=batch_size,
+            truncate=truncate,
+            device=device,
+            progress=progress,
+        )
+    typer.echo(f"Wrote {output}: {done}")
