@@ -59,7 +59,7 @@ class WorldConfig(BaseModel):
 
     seed: int = Field(default=0, ge=0)
     """Names the world among all with the same settings."""
-    tree: str = "((alba:0.02,rubra:0.02):0.03,(nigra:0.03,flava:0.03):0.02);"
+    tree: str = "((alba:0.015,rubra:0.015):0.02,(nigra:0.02,flava:0.02):0.015);"
     """Newick tree of the species; branch lengths in substitutions per neutral site."""
     focal: str = "alba"
     """The species with individuals, variant effects, labels and tasks."""

@@ -47,11 +47,11 @@ class Family(NamedTuple):
 
 
 FAMILIES = (
-    Family("SINE1", 290, 560, 40, 60, 15),
-    Family("SINE2", 190, 460, 15, 25, 10),
-    Family("LINE1", 1400, 400, 20, 100, 90),
-    Family("LTR1", 430, 480, 15, 40, 30),
-    Family("DNA1", 160, 380, 10, 150, 10),
+    Family("SINE1", 290, 560, 40, 40, 15),
+    Family("SINE2", 190, 460, 15, 20, 10),
+    Family("LINE1", 1400, 400, 20, 70, 90),
+    Family("LTR1", 430, 480, 15, 30, 30),
+    Family("DNA1", 160, 380, 10, 100, 10),
 )
 YOUNGEST = "SINE2"  # its copies are what structural insertions bring
 

@@ -76,15 +76,9 @@ def parse_newick(text: str) -> tuple[Branch, ...]:
 
 
 def _tokens(text: str) -> list[str]:
-    tokens = []
-    place = 0
-    while match := _TOKEN.match(text, place):
-        tokens.append(match.group(1))
-        place = match.end()
-    # The end is made visible, so that a string that stops early is met by one check.
-    if text[place:].strip():
-        raise TreeError(f"tree {text!r}: cannot read {text[place:]!r} at character {place + 1}")
-    return [*tokens, "the end"] if not tokens or tokens[-1] != ";" else tokens
+    tokens = _TOKEN.findall(text)
+    # The end is made visible, so that a string that stops early is met by the same checks.
+    return tokens if tokens and tokens[-1] == ";" else [*tokens, "the end"]
 
 
 def _read_node(
@@ -113,7 +107,7 @@ def _read_node(
             f"tree: found {found!r} where a species name of letters, digits and _ was expected"
         )
     if parent < 0:
-        return place
+        return place + tokens[place].startswith(":")  # a length before the root means nothing
     length = _read_length(tokens[place], name)
     branches[own] = Branch(parent, node, name if leaf else "", length)
     return place + 1
