@@ -32,6 +32,7 @@ STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 """Inverse regularisation strengths (scikit-learn's C) that are tried."""
 SELECTION_ROWS = 10_000
 """Training rows used to choose among them, at most: 16 fits, then one on all rows."""
+MAX_ITERATIONS = 500
 _LETTERS_AT_ONCE = 2_000_000
 
 
@@ -194,7 +195,7 @@ def _fit(
     counts_NK = count_kmers(data.sequences, k_bp)
     largest_K = counts_NK.max(axis=0).toarray().ravel()
     scale_K = 1.0 / np.maximum(largest_K, 1.0)
-    classifier = LogisticRegression(C=strength, max_iter=500)
+    classifier = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         classifier.fit(counts_NK.multiply(scale_K).tocsr(), data.labels)

@@ -149,10 +149,9 @@ def finetune(
     folder = None if output is None else Path(output)
     if folder is not None and claim_folder(folder, settings):
         return read_result(folder, data)
-    run = _Run(
-        loaded, data, config, method, seed, folder, torch.device(device or _default_device())
-    )
-    with torch.random.fork_rng():
+    where = torch.device(device or _default_device())
+    with torch.random.fork_rng([where] if where.type == "cuda" else []):
+        run = _Run(loaded, data, config, method, seed, folder, where)
         seconds = run.train(progress)
     classifier = run.best_model(folder)
     test_NC = None
