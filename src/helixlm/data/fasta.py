@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixlm.data.fasta_bytes import FastaError, Progress, iter_blocks
-from helixlm.data.fasta_stream import LEGAL, bad_letter, iter_parts
+from helixlm.data.fasta_stream import LEGAL, iter_parts
 
 __all__ = ["Chunk", "FastaError", "FastaSummary", "iter_chunks", "scan_fasta"]
 
-_ILLEGAL_BYTES = np.array([byte not in LEGAL + b"\n" for byte in range(256)])
+_COUNTED_AT_ONCE = 1 << 18  # bytes
 
 
 class Chunk(NamedTuple):
@@ -72,10 +72,7 @@ def iter_chunks(path: str | Path, chunk_bp: int = 1_000_000) -> Iterator[Chunk]:
             if contig is not None:
                 yield Chunk(contig, start, waiting.decode("ascii"), True)
             contig, start, waiting = part.contig, 0, bytearray()
-        letters = part.body.replace(b"\n", b"")
-        if letters.translate(None, LEGAL):
-            raise bad_letter(path, part)
-        waiting += letters
+        waiting += part.body.replace(b"\n", b"")
         # A full chunk waits for one more letter: until then it may be the last.
         while len(waiting) > chunk_bp:
             yield Chunk(contig, start, waiting[:chunk_bp].decode("ascii"), False)
@@ -132,22 +129,21 @@ def scan_fasta(path: str | Path, progress: Progress | None = None) -> FastaSumma
     path = Path(path)
     digest = hashlib.sha256()
     contigs: dict[str, int] = {}
-    total = np.zeros(256, dtype=np.int64)
+    counts = np.zeros(256, dtype=np.int64)
+    waiting = bytearray()  # short records are counted together
     for part in iter_parts(path, iter_blocks(path, digest=digest, progress=progress)):
-        counts = _count_bytes(part.body)
-        if counts[_ILLEGAL_BYTES].any():
-            raise bad_letter(path, part)
-        total += counts
-        num_letters = len(part.body) - int(counts[ord("\n")])
-        contigs[part.contig] = contigs.get(part.contig, 0) + num_letters
-    letters = {chr(byte): int(total[byte]) for byte in LEGAL if total[byte]}
+        contigs[part.contig] = contigs.get(part.contig, 0) + part.num_letters
+        waiting += part.body
+        if len(waiting) >= _COUNTED_AT_ONCE:
+            counts += _count_bytes(waiting)
+            waiting.clear()
+    counts += _count_bytes(waiting)
+    letters = {chr(byte): int(counts[byte]) for byte in LEGAL if counts[byte]}
     return FastaSummary(path, digest.hexdigest(), contigs, letters)
 
 
-def _count_bytes(data: bytes) -> NDArray[np.int64]:
+def _count_bytes(data: bytearray) -> NDArray[np.int64]:
     """Return how often each byte occurs, int64, shape (256,)."""
-    if len(data) < 1 << 16:
-        return np.bincount(np.frombuffer(data, dtype=np.uint8), minlength=256)
     # Counting pairs halves the work of numpy, which counts one 64-bit number at a time.
     pairs = np.bincount(np.frombuffer(data, np.uint16, len(data) // 2), minlength=1 << 16)
     counts: NDArray[np.int64] = pairs.reshape(256, 256).sum(axis=0)
