@@ -277,6 +277,8 @@ def test_damaged_files_are_noticed(fasta, tmp_path):
     corpus = open_corpus(tmp_path / "corpus")
     with pytest.raises(StateError, match="the contents are not those that were written"):
         corpus.verify()
+    with pytest.raises(StateError, match=r"00000.parquet: the file is damaged .* make the corpus"):
+        list(corpus.iter_windows("train"))
     shard.write_bytes(data[:-5])
     for function in (open_corpus, lambda path: prepare(fasta, path)):
         with pytest.raises(StateError, match="the file was cut short or changed"):

@@ -59,6 +59,11 @@ def test_chosen_contigs_of_yeast_hold_about_a_tenth(seed):
     assert 0.1 <= share <= 0.2
 
 
+def test_no_more_is_held_out_than_is_needed():
+    contigs = {f"s{i}": 1000 for i in range(200)}
+    assert len(assign(contigs, SplitConfig(), 0).validation_contigs) == 20
+
+
 def test_the_seed_changes_the_choice():
     chosen = {assign(YEAST, SplitConfig(), seed).validation_contigs for seed in range(20)}
     assert len(chosen) > 15

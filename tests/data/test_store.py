@@ -39,7 +39,9 @@ def test_what_goes_in_comes_out(tmp_path_factory, documents, shard_tokens, batch
     folder = tmp_path_factory.mktemp("store") / "store"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(documents_module, "_BATCH_TOKENS", batch)
-        write(folder, {"train": documents}, vocab_size=300, shard_tokens=shard_tokens)
+        manifest = write(folder, {"train": documents}, vocab_size=300, shard_tokens=shard_tokens)
+    for shard in manifest.splits["train"].shards:
+        assert shard.tokens <= shard_tokens or shard.documents == 1
     store = open_store(folder)
     store.verify()
     split = store.split("train")

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 
 from helixlm.data.folder import FileRecord, file_sha256
 from helixlm.data.windows import Window
+from helixlm.errors import StateError
 
 ROW_GROUP_WINDOWS = 16_384
 """Rows that are compressed and read together: about 10 Mbp."""
@@ -114,6 +115,7 @@ class WindowWriter(contextlib.AbstractContextManager["WindowWriter"]):
                 compression_level=3,
                 use_dictionary=_REPEATED,
                 write_statistics=["contig", "start", "end"],
+                write_page_checksum=True,
             )
         count = len(self._rows)
         text = [row.sequence.encode() for row in self._rows]
@@ -196,23 +198,39 @@ def read_windows(
     ------
     dict of str to list
         The columns.
+
+    Raises
+    ------
+    StateError
+        If a file is damaged.
     """
     first = 0
     for shard in split.shards:
-        if not _within(wanted, first, first + shard.windows):
-            first += shard.windows
-            continue
-        # No threads: readers run in forked worker processes too.
-        with pq.ParquetFile(folder / shard.file, pre_buffer=False) as file:
-            for group in range(file.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                rows = _within(wanted, first, first + count)
-                if rows:
-                    table = file.read_row_group(group, columns=columns, use_threads=False)
-                    if len(rows) < count:
-                        table = table.take(np.array(rows) - first)
-                    yield {name: table[name].to_pylist() for name in columns}
-                first += count
+        if _within(wanted, first, first + shard.windows):
+            path = folder / shard.file
+            try:
+                yield from _read_file(path, columns, wanted, first)
+            except (pa.ArrowException, OSError) as error:
+                raise StateError(
+                    f"{path}: the file is damaged ({error}): copy it again, or make the corpus anew"
+                ) from error
+        first += shard.windows
+
+
+def _read_file(
+    path: Path, columns: list[str], wanted: range, first: int
+) -> Iterator[dict[str, list[Any]]]:
+    # No threads: readers run in forked worker processes too.
+    with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            rows = _within(wanted, first, first + count)
+            if rows:
+                table = file.read_row_group(group, columns=columns, use_threads=False)
+                if len(rows) < count:
+                    table = table.take(np.array(rows) - first)
+                yield {name: table[name].to_pylist() for name in columns}
+            first += count
 
 
 def _within(wanted: range, low: int, high: int) -> range:
