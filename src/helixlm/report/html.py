@@ -6,6 +6,7 @@ well-formed XML, and its own content policy forbids scripts and anything from ou
 species name or a path cannot bring either in. Every section is there exactly if its facts are.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -16,12 +17,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from helixlm.data.delimited import replace_file
-from helixlm.report import numerals
 from helixlm.report.facts import DataFacts, FinetuneFacts, RunReport, TaskFacts, TokenizerFacts
 from helixlm.report.figures import Reference, Series, curve_chart, length_chart
 from helixlm.report.intervals import METHODS, gain_chart, score_chart, score_range, verdict
-from helixlm.report.numerals import fixed, is_number, percent, short
-from helixlm.report.summary import METRICS, best_validation, key_figures, level_text, plain_words
+from helixlm.report.numerals import (
+    brief_hash,
+    count,
+    duration,
+    fixed,
+    is_number,
+    one_in,
+    percent,
+    setting,
+    short,
+)
+from helixlm.report.summary import METRICS, best_validation, key_figures, plain_words
 from helixlm.report.svg import clean, tick_labels
 from helixlm.report.track import STEPS, build_track
 from helixlm.train.metrics import read_lines
@@ -98,8 +108,28 @@ def render_report(report: RunReport) -> str:
     Returns
     -------
     str
-        HTML that is well-formed XML too, ASCII control characters replaced.
+        HTML that is well-formed XML too; characters that XML cannot hold are replaced.
     """
+    template = _environment().get_template("report.html.j2")
+    facts = report.finetune if report.finetune and report.finetune.tasks else None
+    page = template.render(
+        report=report,
+        version=__version__,
+        figures=key_figures(report),
+        words=plain_words(report),
+        best=best_validation(report),
+        data_bar=_data_bar(report.data) if report.data else (),
+        curves=_curves(report),
+        tokens=_token_chart(report.tokenizer) if report.tokenizer else None,
+        finetune=_finetune(facts) if facts else None,
+        tracks=[build_track(example) for example in report.examples],
+        track_steps=_step_names(),
+    )
+    return page + "\n"
+
+
+@functools.cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("helixlm.report", "templates"),
         autoescape=True,
@@ -108,26 +138,11 @@ def render_report(report: RunReport) -> str:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    for name in ("brief_hash", "count", "duration", "fixed", "one_in", "percent", "short"):
-        environment.filters[name] = getattr(numerals, name)
+    for write in (brief_hash, count, duration, fixed, one_in, percent, setting, short):
+        environment.filters[write.__name__] = write
     environment.filters["probability"] = _probability
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
-    return (
-        environment.get_template("report.html.j2").render(
-            report=report,
-            version=__version__,
-            figures=key_figures(report),
-            words=plain_words(report),
-            best=best_validation(report),
-            data_bar=_data_bar(report.data) if report.data else (),
-            curves=_curves(report),
-            tokens=_token_chart(report.tokenizer) if report.tokenizer else None,
-            finetune=_finetune(report.finetune) if report.finetune else None,
-            tracks=[build_track(example) for example in report.examples],
-            track_steps=_step_names(),
-        )
-        + "\n"
-    )
+    return environment
 
 
 def _probability(loss: float | None) -> float | None:
@@ -152,8 +167,9 @@ def _data_bar(data: DataFacts) -> list[tuple[str, str, int]]:
 
 def _curves(report: RunReport) -> dict[str, Any] | None:
     """Return the charts of the training and the table beside them; None without records."""
-    train = [r for r in report.curves if r.get("kind") == "train"]
-    checks = [r for r in report.curves if r.get("kind") == "validation"]
+    placed = [r for r in report.curves if is_number(r.get("step"))]
+    train = [r for r in placed if r.get("kind") == "train"]
+    checks = [r for r in placed if r.get("kind") == "validation"]
     if not train and not checks:
         return None
     loss: dict[str, Any] = {
@@ -270,6 +286,8 @@ def _thin_rows(records: Sequence[Record]) -> list[Record]:
 
 
 def _token_chart(tokenizer: TokenizerFacts) -> Markup:
+    if max([*tokenizer.text_lengths, *tokenizer.vocabulary_lengths], default=1) == 1:
+        return Markup("")  # a bar at 1 says nothing
     return length_chart(
         tokenizer.text_lengths,
         tokenizer.vocabulary_lengths,
@@ -297,7 +315,7 @@ def _finetune(facts: FinetuneFacts) -> dict[str, Any]:
     return {
         "facts": facts,
         "metric": metric,
-        "level": level_text(facts),
+        "level": setting(facts.level),
         "meaning": meaning,
         "methods": [(m, METHODS.get(m, m)) for m in methods],
         "rows": [_task_row(task, methods) for task in facts.tasks],

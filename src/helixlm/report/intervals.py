@@ -139,7 +139,7 @@ def gain_chart(
         middle = top + row * number + (29 if above else row / 2)
         if above:
             label = shortened(name, size - 8)
-            add(svg, "rect", x=0, y=middle - 26, width=text_width(label) + 4, height=17, css="back")
+            add(svg, "rect", x=0, y=middle - 29, width=text_width(label) + 4, height=20, css="back")
             add(svg, "text", label, x=0, y=middle - 13, css="label")
         else:
             add(svg, "text", shortened(name, left - 14), x=left - 12, y=middle + 4, css="label end")

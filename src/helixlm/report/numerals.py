@@ -107,6 +107,17 @@ def percent(share: float | None) -> str:
     return f"{fixed(value, digits)} %"
 
 
+def setting(share: float) -> str:
+    """Format a share that was chosen, not measured, in percent with no more digits than it has.
+
+    Examples
+    --------
+    >>> setting(0.15), setting(0.999)
+    ('15 %', '99.9 %')
+    """
+    return f"{100 * share:g} %"
+
+
 def one_in(probability: float | None) -> str:
     """Say a probability as "1 in so many".
 

@@ -17,6 +17,7 @@ from helixlm.report.numerals import (
     is_number,
     one_in,
     percent,
+    setting,
     short,
 )
 
@@ -31,7 +32,8 @@ METRICS = {
 }
 """Short name and meaning of each score."""
 
-BASELINES = (("neighbour", "counting neighbours"), ("unigram", "counting tokens"))
+BASELINES = (("neighbour", "neighbours"), ("unigram", "single tokens"))
+"""What is counted, and what that is called."""
 
 
 class KeyFigure(NamedTuple):
@@ -41,7 +43,7 @@ class KeyFigure(NamedTuple):
     value: str
     unit: str
     note: str
-    """What to compare it with."""
+    """What to compare it with, one thing a line."""
 
 
 def best_validation(report: RunReport) -> Mapping[str, Any] | None:
@@ -117,7 +119,7 @@ def _beside(record: Mapping[str, Any], what: str, write: Any) -> str:
         for kind, name in BASELINES
         if is_number(record.get(f"{kind}_{what}"))
     ]
-    return "; ".join(found)
+    return "\n".join(["by counting", *found]) if found else ""
 
 
 def _gain_figure(facts: FinetuneFacts) -> list[KeyFigure]:
@@ -130,7 +132,7 @@ def _gain_figure(facts: FinetuneFacts) -> list[KeyFigure]:
                 "Gain from pretraining",
                 fixed(gain.value, 3, sign=True),
                 metric,
-                f"{level_text(facts)} interval {fixed(gain.low, 3, sign=True)} to "
+                f"{setting(facts.level)} interval {fixed(gain.low, 3, sign=True)} to "
                 f"{fixed(gain.high, 3, sign=True)}",
             )
         ]
@@ -147,11 +149,6 @@ def _gain_figure(facts: FinetuneFacts) -> list[KeyFigure]:
             )
         ]
     return []
-
-
-def level_text(facts: FinetuneFacts) -> str:
-    """Write the share of the resamples inside an interval, such as "95 %"."""
-    return f"{100 * facts.level:g} %"
 
 
 def plain_words(report: RunReport) -> list[str]:
@@ -197,7 +194,7 @@ def _learned(report: RunReport) -> str:
         return text.rstrip()
     text += (
         f"Counting which token stands between which neighbours gives "
-        f"{percent(math.exp(-neighbour))}, counting tokens alone {percent(math.exp(-unigram))}: "
+        f"{percent(math.exp(-neighbour))}, counting single tokens {percent(math.exp(-unigram))}: "
     )
     if loss < min(unigram, neighbour):
         text += "the model has learned more than counting can teach."
@@ -214,7 +211,7 @@ def _learned(report: RunReport) -> str:
 def _finetuned(facts: FinetuneFacts) -> str:
     metric, meaning = METRICS.get(facts.metric, (facts.metric, ""))
     tasks = [task for task in facts.tasks if task.gain is not None]
-    level = level_text(facts)
+    level = setting(facts.level)
     if not tasks:
         return ""
     if len(tasks) == 1:
@@ -233,10 +230,18 @@ def _finetuned(facts: FinetuneFacts) -> str:
         )
     else:
         verdicts = [verdict(task.gain) for task in tasks if task.gain is not None]
+        outcomes = [
+            f"{words} {verdicts.count(kind)}"
+            for kind, words in (
+                ("better", "helps on"),
+                ("worse", "hurts on"),
+                ("unclear", "makes no clear difference on"),
+            )
+            if kind in verdicts
+        ]
         text = (
-            f"Fine-tuned on {len(tasks)} tasks, pretraining helps on {verdicts.count('better')}, "
-            f"hurts on {verdicts.count('worse')} and makes no clear difference on "
-            f"{verdicts.count('unclear')} ({level} intervals)."
+            f"Fine-tuned on {len(tasks)} tasks, pretraining {_listed(outcomes)} "
+            f"({level} intervals)."
         )
     pairs = [pair for task in tasks if (pair := _beside_kmers(task))]
     if pairs:
@@ -249,6 +254,10 @@ def _finetuned(facts: FinetuneFacts) -> str:
             f"pretrained model {fixed(pairs[0][0], 3)}."
         )
     return text + (f" ({metric}: {meaning}.)" if meaning else "")
+
+
+def _listed(parts: list[str]) -> str:
+    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
 
 
 def _beside_kmers(task: TaskFacts) -> tuple[float, float] | None:

@@ -86,12 +86,12 @@ def tick_values(low: float, high: float, *, most: int = 6) -> list[float]:
     assert low < high and most >= 2
     power = 10.0 ** math.floor(math.log10((high - low) / most))
     slack = 1e-9 * (high - low)
-    for factor in (1, 2, 2.5, 5, 10, 20, 25, 50):
+    for factor in (1, 2, 2.5, 5, 10, 20):  # 20 where the logarithm was rounded down
         step = factor * power
         first, last = math.ceil((low - slack) / step), math.floor((high + slack) / step)
         if last - first < most:
-            return [float(f"{k * step:.12g}") + 0.0 for k in range(first, last + 1)]
-    raise AssertionError("a step of 50 leaves at most two")
+            break
+    return [float(f"{k * step:.12g}") + 0.0 for k in range(first, last + 1)]
 
 
 def tick_labels(values: Sequence[float]) -> list[str]:
