@@ -134,6 +134,10 @@ class Tokenizer(Protocol):
         """Longest input of the model in tokens, special tokens counted. Encoding never cuts."""
 
     @property
+    def keeps_case(self) -> bool:
+        """Whether lower-case bases are unknown letters; if so, give upper case."""
+
+    @property
     def sha256(self) -> str:
         """Hash of the bytes of tokenizer.json, 64 hexadecimal digits."""
 

@@ -56,7 +56,7 @@ def load_tokenizer(folder: str | Path) -> BpeTokenizer | CharTokenizer:
     text, content = _read_json(path)
     model = content.get("model")
     kind = model.get("type") if isinstance(model, dict) else None
-    if kind not in CLASSES:
+    if not isinstance(kind, str) or kind not in CLASSES:
         raise TokenizerError(
             f"{path}: the model of this tokenizer is {kind!r}, expected one of "
             f"{', '.join(map(repr, CLASSES))}"

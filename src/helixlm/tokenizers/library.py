@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -49,6 +49,8 @@ REBUILDING = ("add_bos_token", "add_eos_token", "auto_map")
 READS_AS_IS = ("PreTrainedTokenizerFast", "PreTrainedTokenizer", "TokenizersBackend")
 
 PROBE = "ACGTNNACGT"
+# What a special token looks like in a vocabulary that does not mark its special tokens.
+SPECIAL_NAME = re.compile(r"<[^<>]+>|\[[A-Z]+\]")
 
 
 class LibraryTokenizer:
@@ -94,6 +96,7 @@ class LibraryTokenizer:
         added = self._library.get_added_tokens_decoder()
         unk = unknown_token(text, vocab, source)
         special = {id_ for id_, token in added.items() if token.special} | {vocab[unk]}
+        special |= {id_ for token, id_ in vocab.items() if SPECIAL_NAME.fullmatch(token)}
         self._special_ids = np.array(sorted(special), dtype=np.int32)
         self._token_bp = np.array([len(token) for token in self._tokens], dtype=np.int32)
         self._token_bp[self._special_ids] = 0
@@ -103,8 +106,7 @@ class LibraryTokenizer:
             self._pieces[id_] = ""
         self._pieces[vocab[unk]] = "N"
         self._check_spelling()
-        literals = [self._tokens[id_] for id_ in sorted(added)]
-        self._literal = re.compile("|".join(map(re.escape, literals)) or r"(?!)")
+        self._literal = literal_pattern(added.values())
         bos, eos = surrounding_ids(self._library, source)
         self._special = SpecialTokens(
             bos=bos,
@@ -164,7 +166,12 @@ class LibraryTokenizer:
         """Longest input of the model in tokens, special tokens counted. Encoding never cuts."""
         value = self._settings.get("model_max_length")
         # transformers writes int(1e30) where there is no limit.
-        return int(value) if value is not None and value < 10**18 else None
+        return int(value) if isinstance(value, int | float) and value < 10**18 else None
+
+    @property
+    def keeps_case(self) -> bool:
+        """Whether lower-case bases are unknown letters; if so, give upper case."""
+        return not np.array_equal(self.encode("acgt"), self.encode("ACGT"))
 
     @property
     def sha256(self) -> str:
@@ -337,7 +344,16 @@ def parse_library(text: str, source: str) -> tokenizers.Tokenizer:
 
 def token_name(value: Any) -> str | None:
     """Text of a token in tokenizer_config.json, which may be a string or an object."""
-    return value.get("content") if isinstance(value, Mapping) else value
+    name = value.get("content") if isinstance(value, Mapping) else value
+    return None if name is None else str(name)
+
+
+def literal_pattern(added: Iterable[tokenizers.AddedToken]) -> re.Pattern[str]:
+    """Match text that may hold the literal text of an added token, such as ``<mask>``."""
+    added = list(added)
+    if any(token.normalized for token in added):
+        return re.compile("")  # found only after normalising, so any text may hold it
+    return re.compile("|".join(re.escape(token.content) for token in added) or "(?!)")
 
 
 def tokens_by_id(vocab: Mapping[str, int], source: str) -> list[str]:

@@ -1,0 +1,73 @@
+"""The configuration's rules, and what is built from it."""
+
+import pytest
+from pydantic import ValidationError
+
+from helixlm.tokenizers.base import TokenizerConfig, TokenizerError
+from helixlm.tokenizers.bpe_train import train_bpe
+from helixlm.tokenizers.build import build_tokenizer
+
+
+def test_defaults_are_those_of_tinydnabert():
+    config = TokenizerConfig()
+    assert (config.kind, config.vocab_size, config.min_frequency, config.sample_every) == (
+        "bpe", 1024, 4, 10
+    )  # fmt: skip
+    assert TokenizerConfig(**config.model_dump()) == config
+
+
+def test_bpe_is_trained_on_every_nth_sequence(lines):
+    config = TokenizerConfig(vocab_size=40, min_frequency=2, sample_every=3, max_token_bp=3)
+    calls = []
+    built = build_tokenizer(config, iter(lines), progress=lambda *call: calls.append(call))
+    assert calls == [(20, None)]
+    expected = train_bpe(lines[::3], vocab_size=40, min_frequency=2, max_token_bp=3)
+    assert built.sha256 == expected.sha256
+    assert built.kind == "bpe"
+
+
+def test_settings_reach_the_tokenizer(lines):
+    made = build_tokenizer(
+        TokenizerConfig(vocab_size=20, special_order="published", max_tokens=77), lines
+    )
+    assert (made.special.pad, made.max_tokens) == (3, 77)
+    made = build_tokenizer(TokenizerConfig(kind="char", special_order="published", max_tokens=None))
+    assert (made.special.pad, made.max_tokens, made.vocab_size) == (3, None, 10)
+    made = build_tokenizer(TokenizerConfig(kind="char", preset="book", max_tokens=9))
+    assert (made.special.pad, made.max_tokens, made.vocab_size) == (19, 9, 23)
+
+
+def test_sequences_are_not_read_where_nothing_is_trained():
+    def never():
+        raise AssertionError("read")
+        yield
+
+    assert build_tokenizer(TokenizerConfig(kind="char"), never()).kind == "char"
+
+
+def test_no_sequences():
+    with pytest.raises(TokenizerError, match="nothing to train on: 0 lines"):
+        build_tokenizer(TokenizerConfig())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"preset": "book"}, "preset 'book' is a vocabulary of single letters, but kind is 'bpe'"),
+        ({"vocab_size": 8}, "greater than or equal to 9"),
+        ({"min_frequency": 0}, "greater than or equal to 1"),
+        ({"sample_every": 0}, "greater than or equal to 1"),
+        ({"max_token_bp": 1}, "greater than or equal to 2"),
+        ({"max_tokens": 0}, "greater than or equal to 1"),
+        ({"kind": "kmer"}, "'bpe' or 'char'"),
+        ({"size": 5}, "Extra inputs are not permitted"),
+    ],
+)
+def test_bad_settings_are_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        TokenizerConfig(**settings)
+
+
+def test_configuration_is_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        TokenizerConfig().kind = "char"
