@@ -1,0 +1,93 @@
+"""The compiled model: one graph, compiled once, with the numbers of eager, bit-stable."""
+
+import shutil
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from helixlm.models.heads import MaskedLM
+from helixlm.models.init import initialise
+
+NUM_TOKENS = 64
+GENERATOR = torch.Generator().manual_seed(1)
+IDS = torch.randint(2, 37, (4, NUM_TOKENS), generator=GENERATOR)
+LABELS = torch.randint(2, 37, (48,), generator=GENERATOR)
+MASKED = torch.randperm(4 * NUM_TOKENS, generator=GENERATOR)[:48].sort().values
+MASKED[-5:], LABELS[-5:] = 0, -100  # unused slots
+BORDERS = [(20, 64), (5, 50)]
+DOCUMENTS = [
+    ((torch.arange(NUM_TOKENS) >= a).long() + 1) * (torch.arange(NUM_TOKENS) < b)
+    for a, b in BORDERS
+]
+
+
+def step(model, documents_L, *, bf16, seed=0):
+    """Return the loss and all gradients of one training step."""
+    model.zero_grad()
+    torch.manual_seed(seed)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        documents_BL = documents_L.expand(4, -1).contiguous()
+        logits_MV = model(IDS, document_ids_BL=documents_BL, masked_index_M=MASKED)
+    loss = F.cross_entropy(logits_MV, LABELS)
+    loss.backward()
+    return loss.detach(), [parameter.grad.clone() for parameter in model.parameters()]
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def make(tiny_config):
+    def build(dropout):
+        config = tiny_config(
+            num_layers=1,
+            max_positions=NUM_TOKENS + 2,
+            hidden_dropout=dropout,
+            attention_dropout=dropout,
+            initializer_range=0.1,
+        )
+        model = MaskedLM(config)
+        initialise(model, config, torch.Generator().manual_seed(0))
+        return model
+
+    torch.compiler.reset()
+    return build
+
+
+def compile_and_compare(model, backend, *, bf16, atol):
+    """Compile once, run steps on other documents, and compare with the model as it is."""
+    compiled = torch.compile(model, fullgraph=True, dynamic=False, backend=backend)
+    first = step(compiled, DOCUMENTS[0], bf16=bf16)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        other = step(compiled, DOCUMENTS[1], bf16=bf16, seed=1)
+        for _ in range(8):
+            again = step(compiled, DOCUMENTS[0], bf16=bf16)
+            torch.testing.assert_close(again, first, rtol=0, atol=0)
+    assert not torch.equal(first[0], other[0])
+    for found, documents, seed in ((first, DOCUMENTS[0], 0), (other, DOCUMENTS[1], 1)):
+        expected = step(model, documents, bf16=bf16, seed=seed)
+        torch.testing.assert_close(found, expected, rtol=0, atol=atol)
+
+
+# The compiler itself uses what PyTorch has deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_one_graph_for_all_steps(make, bf16, dropout):
+    # Without code generation, so fast; and dropout draws eager's numbers.
+    atol = 1e-3 if bf16 and dropout else 1e-5  # bfloat16 is rounded before or after the scaling
+    compile_and_compare(make(dropout), "aot_eager", bf16=bf16, atol=atol)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="generating code for the CPU needs g++")
+def test_generated_code(make, two_threads):
+    # 24 kernels are compiled: 40 s of processor time the first time, 10 s from the cache.
+    compile_and_compare(make(0.0), "inductor", bf16=False, atol=1e-5)
