@@ -82,10 +82,11 @@ def test_too_long(classifier_folder):
 def test_padding():
     rows = [np.arange(5), np.arange(9)]
     ids, mask = pad_rows(rows, pad_id=7, max_tokens=24)
-    assert ids.shape == mask.shape == (2, 16)
-    assert ids[0].tolist() == [0, 1, 2, 3, 4, *11 * [7]]
+    assert ids.shape == mask.shape == (2, 9)
+    assert ids[0].tolist() == [0, 1, 2, 3, 4, 7, 7, 7, 7]
     assert mask.sum(1).tolist() == [5, 9]
-    assert pad_rows(rows, pad_id=7, max_tokens=10)[0].shape == (2, 10)
-    ids, mask = pad_rows([rows[0], rows[0]], pad_id=7, max_tokens=24)
+    assert pad_rows(rows, pad_id=7, max_tokens=24, multiple=8)[0].shape == (2, 16)
+    assert pad_rows(rows, pad_id=7, max_tokens=10, multiple=8)[0].shape == (2, 10)
+    ids, mask = pad_rows([rows[0], rows[0]], pad_id=7, max_tokens=24, multiple=8)
     assert ids.shape == (2, 5)
     assert mask is None

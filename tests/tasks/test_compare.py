@@ -2,7 +2,7 @@
 
 import pytest
 
-from helixlm.errors import InputError
+from helixlm.errors import InputError, StateError
 from helixlm.tasks import compare as module
 from helixlm.tasks.compare import compare
 from helixlm.tasks.config import FinetuneConfig
@@ -11,7 +11,7 @@ from helixlm.tasks.metrics import METRICS, score
 from helixlm.tasks.outputs import read_predictions
 from helixlm.tasks.table import read_table, summarise
 
-CONFIG = FinetuneConfig(max_steps=60, batch_size=32, lr=5e-3, warmup_steps=5, eval_every=20)
+CONFIG = FinetuneConfig(max_steps=60, batch_size=32, lr=1e-2, warmup_steps=5, eval_every=20)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +115,14 @@ def test_choices_that_are_refused(model_folder, files, tmp_path, options, messag
     with pytest.raises(InputError, match=message):
         compare(model_folder, **files, output=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_folders_of_others(model_folder, files, tmp_path):
+    (tmp_path / "finetune.json").touch()
+    with pytest.raises(StateError, match=r"holds 'finetune\.json', which no comparison wrote"):
+        compare(model_folder, **files, output=tmp_path)
+    with pytest.raises(StateError, match="is a file, expected a folder"):
+        compare(model_folder, **files, output=files["train"])
 
 
 def test_constants_stand_in_the_table(comparison):

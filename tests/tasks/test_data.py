@@ -146,6 +146,7 @@ def test_read_task(table, caplog):
     assert given_dev.train is task.train
     assert given_dev.dev.sequences == ["ACGT"]
     assert given_dev.test is None
+    assert "test.csv: all 1 labels are '0': MCC is 0 and AUROC undefined" in caplog.text
 
 
 def test_shared_sequences_on_either_strand(table):

@@ -23,7 +23,14 @@ from helixlm.data.fasta import iter_chunks
 from helixlm.errors import InputError
 from helixlm.predict.loading import LoadedModel, load
 from helixlm.predict.masked import masked_many
-from helixlm.predict.rows import Progress, TooLongError, classify, encode_rows, evaluating
+from helixlm.predict.rows import (
+    Progress,
+    TooLongError,
+    classify,
+    default_device,
+    encode_rows,
+    evaluating,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +92,7 @@ def predict(
         For a classifier: cut sequences that are longer than the model takes at their right end, and
         count them; otherwise they are an error. A masked language model takes any length.
     device : str or torch.device, optional
-        Where to compute; by default where the model is.
+        Where to compute; by default where a loaded model is, or else on CUDA if there is one.
     progress : callable, optional
         Called with (sequences done, None) by a classifier, (tokens done, None) by a masked language
         model.
@@ -111,7 +118,10 @@ def predict(
     source, output = Path(input), Path(output)
     if output.exists() and source.exists() and output.samefile(source):
         raise InputError(f"{output}: input and output are the same file: name another output")
-    loaded = model if isinstance(model, LoadedModel) else load(model)
+    if isinstance(model, LoadedModel):
+        loaded = model
+    else:
+        loaded, device = load(model), default_device() if device is None else device
     counts = _Counts()
     rows: Iterator[Sequence[str | int]]
     with evaluating(loaded.model, device), open_writer(output) as text:

@@ -25,6 +25,11 @@ class TooLongError(InputError):
     """A sequence has more tokens than the model takes."""
 
 
+def default_device() -> torch.device:
+    """Return where to compute if nobody says: on the first CUDA device if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 @contextmanager
 def evaluating(
     model: nn.Module, device: str | torch.device | None = None
@@ -97,7 +102,7 @@ def encode_rows(
 
 
 def pad_rows(
-    rows: Sequence[NDArray[np.integer]], *, pad_id: int, max_tokens: int
+    rows: Sequence[NDArray[np.integer]], *, pad_id: int, max_tokens: int, multiple: int = 1
 ) -> tuple[Tensor, Tensor | None]:
     """Put rows of different length into one batch.
 
@@ -108,8 +113,10 @@ def pad_rows(
     pad_id : int
         Id at the right of shorter rows; it is masked, so any id will do.
     max_tokens : int
-        Most tokens that the model takes. The width is the longest row rounded up to a multiple of
-        8, which matrix kernels like, but no more than this.
+        Most tokens that the model takes.
+    multiple : int
+        The width is the longest row rounded up to a multiple of this, but no more than
+        `max_tokens`. Matrix kernels of GPUs like 8; on a CPU it would only be work for nothing.
 
     Returns
     -------
@@ -122,7 +129,7 @@ def pad_rows(
     longest = int(lengths_B.max())
     if (lengths_B == longest).all():
         return torch.from_numpy(np.stack(rows).astype(np.int64)), None
-    width = min(-(-longest // 8) * 8, max_tokens)
+    width = max(longest, min(-(-longest // multiple) * multiple, max_tokens))
     mask_BL = np.arange(width) < lengths_B[:, None]
     ids_BL = np.full((len(rows), width), pad_id, dtype=np.int64)
     ids_BL[mask_BL] = np.concatenate(rows)
@@ -177,5 +184,6 @@ def to_batch(
 ) -> tuple[Tensor, Tensor | None]:
     """Return `pad_rows` of rows for a loaded model, on a device."""
     pad_id = loaded.tokenizer.special.pad or 0
-    ids_BL, mask_BL = pad_rows(rows, pad_id=pad_id, max_tokens=loaded.max_tokens)
+    multiple = 8 if device.type == "cuda" else 1
+    ids_BL, mask_BL = pad_rows(rows, pad_id=pad_id, max_tokens=loaded.max_tokens, multiple=multiple)
     return ids_BL.to(device), None if mask_BL is None else mask_BL.to(device)

@@ -6,6 +6,7 @@ table of intervals, also for the leads of the pretrained model over the others. 
 all; each training run has its own inside and is not repeated when the comparison is called again.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from helixlm.errors import InputError
+from helixlm.errors import InputError, StateError
 from helixlm.predict import LoadedModel, load
 from helixlm.tasks.baselines import fit_kmer, majority
 from helixlm.tasks.config import FinetuneConfig
@@ -30,6 +31,9 @@ TRAINED: tuple[Method, ...] = ("scratch", "pretrained")
 """Methods that are trained anew for every seed."""
 LEVEL = 0.95
 RESAMPLES = 2000
+_OURS = re.compile(
+    r"(results|intervals)\.(csv|parquet)|majority|kmer|(scratch|pretrained)-seed-?\d+"
+)
 
 
 class Comparison(NamedTuple):
@@ -90,7 +94,7 @@ def compare(
     InputError
         If a method or a seed is given twice or is not known, or as `finetune`.
     StateError
-        As `finetune`.
+        If `output` holds something else, or as `finetune`.
 
     Notes
     -----
@@ -104,6 +108,7 @@ def compare(
     data = read_task(train, dev, test, dev_fraction=config.dev_fraction, dev_seed=config.dev_seed)
     assert data.test is not None, "a comparison needs a test file"
     folder = Path(output)
+    _check_folder(folder)
     task = task or task_name(data.train.path)
     name = model_name or model_label(loaded.path)
     runs = [(method, seed) for method in methods if method in TRAINED for seed in seeds]
@@ -214,6 +219,17 @@ def _intervals(
                 )
             )
     return rows
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise StateError if a folder holds what no comparison wrote."""
+    if folder.exists() and not folder.is_dir():
+        raise StateError(f"{folder}: is a file, expected a folder to write: choose another name")
+    for path in sorted(folder.iterdir()) if folder.exists() else ():
+        if not (path.name.startswith(".") or _OURS.fullmatch(path.name)):
+            raise StateError(
+                f"{folder}: holds {path.name!r}, which no comparison wrote: choose another folder"
+            )
 
 
 def _check_choices(noun: str, found: Sequence[object], known: Sequence[object]) -> None:

@@ -37,7 +37,7 @@ class FinetuneConfig(BaseModel):
     clip_norm: float = Field(1.0, gt=0)
     """Largest norm of the gradient of all parameters together; above it, it is scaled down."""
     dropout: float | None = Field(None, ge=0, lt=1)
-    """Dropout of the classification head; null takes the model's."""
+    """Dropout in training, of encoder and head; null takes the model's rates."""
     precision: Literal["float32", "bf16"] = "float32"
     """Matrix products in float32 or bfloat16; weights and optimiser stay float32."""
     eval_every: int = Field(200, ge=1)

@@ -168,7 +168,9 @@ def read_task(
 
     tested = None if test is None else read(test)
     if dev is not None:
-        return Task(parts, read(dev), tested)
+        task = Task(parts, read(dev), tested)
+        _warn_one_class(task.dev, task.test)
+        return task
     larger, smaller = split_off(parts, dev_fraction, dev_seed)
     logger.info(
         "no dev file: %d of %d examples of %s are set aside as dev",
@@ -176,7 +178,19 @@ def read_task(
         len(parts.sequences),
         parts.path,
     )
+    _warn_one_class(smaller, tested)
     return Task(larger, smaller, tested)
+
+
+def _warn_one_class(*parts: LabelledSequences | None) -> None:
+    for part in parts:
+        if part is not None and len(np.unique(part.labels)) == 1:
+            logger.warning(
+                "%s: all %d labels are %r: MCC is 0 and AUROC undefined whatever the model does",
+                part.path,
+                len(part.labels),
+                part.label_names[part.labels[0]],
+            )
 
 
 def split_off(

@@ -28,7 +28,7 @@ from helixlm.errors import StateError
 from helixlm.models.heads import SequenceClassifier
 from helixlm.models.init import initialise
 from helixlm.predict import LoadedModel, classify, encode_rows, load
-from helixlm.predict.rows import to_batch
+from helixlm.predict.rows import default_device, to_batch
 from helixlm.rng import CounterRng
 from helixlm.tasks.config import FinetuneConfig
 from helixlm.tasks.data import LabelledSequences, Task, read_task
@@ -149,7 +149,7 @@ def finetune(
     folder = None if output is None else Path(output)
     if folder is not None and claim_folder(folder, settings):
         return read_result(folder, data)
-    where = torch.device(device or _default_device())
+    where = default_device() if device is None else torch.device(device)
     with torch.random.fork_rng([where] if where.type == "cuda" else []):
         run = _Run(loaded, data, config, method, seed, folder, where)
         seconds = run.train(progress)
@@ -224,9 +224,10 @@ class _Run:
         self.eval_batch = 2 * config.batch_size
         self.labels = data.train.label_names
         encoder_config = loaded.model.config
-        model = SequenceClassifier(
-            encoder_config, len(self.labels), dropout=config.dropout, labels=self.labels
-        )
+        if config.dropout is not None:
+            rates = {"hidden_dropout": config.dropout, "attention_dropout": config.dropout}
+            encoder_config = encoder_config.model_copy(update=rates)
+        model = SequenceClassifier(encoder_config, len(self.labels), labels=self.labels)
         generator = torch.Generator().manual_seed(_seed("finetune-weights", seed))
         # The head first, so that both methods draw the same one.
         initialise(model.head, encoder_config, generator)
@@ -392,10 +393,6 @@ class _Run:
         self.num_evaluations, self.seconds = record["num_evaluations"], record["seconds"]
         self.window_loss, self.window_steps = record["window"]
         logger.info("resuming at step %d of %d", self.step, self.config.max_steps)
-
-
-def _default_device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _seed(*key: str | int) -> int:
