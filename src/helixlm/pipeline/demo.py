@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from helixlm.data.fasta import FastaFile
+from helixlm.data.fasta_index import FastaFile
 from helixlm.data.simulate import World, WorldConfig, simulate
 from helixlm.pipeline.pretrain import PretrainResult, pretrain
 from helixlm.pipeline.progress import Reporter, Silent

@@ -46,8 +46,13 @@ class BatchConfig(BaseModel):
 class Documents(Protocol):
     """What is needed of a split of a token store."""
 
-    lengths: NDArray[np.int64]
-    ends: NDArray[np.int64]
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each document."""
+
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """Where each document ends in all of them laid end to end."""
 
     def tokens(self, start: int, stop: int) -> NDArray[np.integer]:
         """Return the tokens from `start` to `stop` of all documents laid end to end."""
@@ -92,7 +97,13 @@ class MicroBatch(NamedTuple):
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same batch on a device."""
-        return MicroBatch(*(x if x is None else x.to(device, non_blocking=True) for x in self))
+        documents = self.document_ids_BL
+        return MicroBatch(
+            self.input_ids_BL.to(device, non_blocking=True),
+            None if documents is None else documents.to(device, non_blocking=True),
+            self.masked_index_M.to(device, non_blocking=True),
+            self.labels_M.to(device, non_blocking=True),
+        )
 
 
 class StepBatch(NamedTuple):
@@ -158,7 +169,10 @@ class RowPlan:
         self.documents = documents
         self.config = config
         self.vocabulary = vocabulary
-        self._num_added = (vocabulary.bos is not None) + (vocabulary.eos is not None)
+        bos, eos = vocabulary.bos, vocabulary.eos
+        self._before = np.array([] if bos is None else [bos], dtype=np.int64)
+        self._after = np.array([] if eos is None else [eos], dtype=np.int64)
+        self._num_added = len(self._before) + len(self._after)
         if config.packing == "documents":
             self._plan_packing(seed)
         else:
@@ -209,9 +223,7 @@ class RowPlan:
         return self._cut_row(index)
 
     def _wrap(self, tokens: NDArray[np.integer]) -> NDArray[np.int64]:
-        bos, eos = self.vocabulary.bos, self.vocabulary.eos
-        parts = [[] if bos is None else [bos], tokens, [] if eos is None else [eos]]
-        return np.concatenate(parts).astype(np.int64)
+        return np.concatenate([self._before, tokens, self._after])
 
     def _packed_row(self, index: int) -> Row:
         ids_L = np.full(self.config.row_tokens, self.vocabulary.pad, dtype=np.int64)

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from helixlm.errors import StateError
+from helixlm.models.heads import MaskedLM
 from helixlm.models.hf import load_model, save_model
 from helixlm.version import __version__
 
@@ -54,7 +55,7 @@ def save_checkpoint(
     folder: Path,
     *,
     step: int,
-    model: nn.Module,
+    model: MaskedLM,
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
     save_tokenizer: Callable[[Path], object],
@@ -67,8 +68,8 @@ def save_checkpoint(
         The run's `checkpoints` folder.
     step : int
         Optimiser steps taken so far.
-    model : nn.Module
-        A model that `helixlm.models.hf.save_model` can write.
+    model : MaskedLM
+        The model.
     optimizer : torch.optim.Optimizer
         AdamW over the model's parameters.
     state : dict

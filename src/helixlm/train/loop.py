@@ -408,8 +408,8 @@ class _Run:
         mine = self.checks[self.accelerator.process_index :: self.accelerator.num_processes]
         for batch in mine:
             for micro in batch.micro:
-                loss, correct = masked_loss(self.bare, micro.to(device), self.config.precision)
-                sums += torch.stack([loss.double(), correct.double()])
+                found = masked_loss(self.bare, micro.to(device), self.config.precision)
+                sums += torch.stack(found).double()
         if self.accelerator.num_processes > 1:
             sums = self.accelerator.reduce(sums)
         masked = sum(batch.num_masked for batch in self.checks)

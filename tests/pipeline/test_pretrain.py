@@ -1,0 +1,161 @@
+"""The main job: its folder, its resumption, and what plain transformers makes of the model."""
+
+import fcntl
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+import helixlm
+from helixlm.data.corpus import open_corpus
+from helixlm.data.splits import check_leaks
+from helixlm.data.store import open_store
+from helixlm.errors import InputError, StateError
+from helixlm.pipeline.pretrain import pretrain
+from helixlm.recipes.load import load_recipe
+from helixlm.tokenizers.hf import load_tokenizer
+
+from .conftest import TINY
+
+
+def again(run, world, output, *changes, **settings):
+    contigs = ", ".join(world.contigs_of_split("test"))
+    overrides = [*TINY, f"split.validation_contigs=[{contigs}]", *changes]
+    return pretrain(
+        "demo", output, fasta=[world.fasta()], overrides=overrides, device="cpu", **settings
+    )
+
+
+def test_the_folder_holds_what_is_promised(run, world):
+    assert run.training.finished
+    names = {path.name for path in run.run.iterdir()}
+    assert {"recipe.yaml", "metrics.jsonl", "corpus", "tokenizer", "store", "checkpoints"} <= names
+    assert {"model", "summary.json"} <= names
+    assert yaml.safe_load((run.run / "recipe.yaml").read_text())["train"]["steps"] == 12
+    summary = json.loads((run.run / "summary.json").read_text())
+    assert summary["parameters"] == run.num_parameters
+    assert summary["validation_loss"] == run.training.best_loss
+    best = run.run / "checkpoints" / f"step-{run.training.best_step:08d}"
+    weights, exported = (load_file(x / "model.safetensors") for x in (best, run.run / "model"))
+    assert all(torch.equal(weights[name], exported[name]) for name in exported)
+
+
+def test_the_store_holds_the_corpus_in_tokens(run):
+    corpus, store = open_corpus(run.run / "corpus"), open_store(run.run / "store")
+    tokenizer = load_tokenizer(run.run / "tokenizer")
+    documents = store.split("validation")
+    sequences = list(corpus.iter_sequences("validation"))
+    assert documents.num_documents == len(sequences)
+    for index, sequence in enumerate(sequences):
+        assert tokenizer.decode(documents.document(index)) == sequence.upper()
+
+
+def test_held_out_contigs_are_held_out(run, world):
+    corpus = open_corpus(run.run / "corpus")
+    held_out = set(world.contigs_of_split("test"))
+    assert {w.contig for w in corpus.iter_windows("validation")} == held_out
+    assert not {w.contig for w in corpus.iter_windows("train")} & held_out
+    assert check_leaks(corpus).overlapping == 0
+
+
+PLAIN = """
+import sys, json, torch
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+model = AutoModelForMaskedLM.from_pretrained(sys.argv[1]).eval()
+assert "helixlm" not in sys.modules
+batch = tokenizer(["ACGTTTGACAnACGT", "GGGATATA"], return_tensors="pt", padding=True)
+with torch.no_grad():
+    logits = model(**batch).logits
+print(json.dumps([batch.input_ids.tolist(), batch.attention_mask.tolist(), logits.tolist()]))
+"""
+
+
+def test_plain_transformers_loads_the_model_and_gives_the_same_logits(run):
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN, run.run / "model"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    ids, mask, expected = (torch.tensor(x) for x in json.loads(done.stdout.splitlines()[-1]))
+    loaded = helixlm.load(run.run)
+    ours = [
+        loaded.tokenizer.add_special(loaded.tokenizer.encode(x)).tolist()
+        for x in ("ACGTTTGACAnACGT", "GGGATATA")
+    ]
+    assert [row[: int(m.sum())] for row, m in zip(ids.tolist(), mask, strict=True)] == ours
+    with torch.no_grad():
+        logits = loaded.model.eval()(ids, attention_mask_BL=mask)
+    torch.testing.assert_close(logits[mask.bool()], expected[mask.bool()], rtol=0, atol=1e-5)
+
+
+def test_a_second_call_does_nothing_again(run, world):
+    files = {
+        p: p.stat().st_mtime_ns for p in run.run.rglob("*") if p.suffix in (".bin", ".parquet")
+    }
+    before = (run.run / "metrics.jsonl").read_bytes()
+    result = again(run, world, run.run, species="alba")
+    assert result.training.best_loss == run.training.best_loss
+    assert (run.run / "metrics.jsonl").read_bytes() == before
+    assert files == {p: p.stat().st_mtime_ns for p in files}
+
+
+def test_a_run_from_a_corpus_is_the_run_from_fasta(run, world, tmp_path):
+    contigs = ", ".join(world.contigs_of_split("test"))
+    result = pretrain(
+        load_recipe("demo", [*TINY, f"split.validation_contigs=[{contigs}]"]),
+        tmp_path / "run",
+        corpus=run.run / "corpus",
+        device="cpu",
+    )
+    one, two = (load_file(x / "model" / "model.safetensors") for x in (run.run, result.run))
+    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+
+
+def test_other_settings_are_refused_and_named(run, world):
+    with pytest.raises(
+        StateError, match=r"(?s)holds a run with other settings:.*train.lr: 0.001 -> 1"
+    ):
+        again(run, world, run.run, "train.lr=1", species="alba")
+
+
+def test_settings_that_change_no_number_may_change(run, world):
+    assert again(run, world, run.run, "train.keep_checkpoints=5", species="alba").training.finished
+
+
+def test_one_process_at_a_time(run, world, tmp_path):
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(StateError, match="another process is training in this folder"):
+            again(run, world, tmp_path / "run")
+
+
+def test_nothing_to_train_on(tmp_path, run):
+    with pytest.raises(InputError, match="nothing to train on: give FASTA files"):
+        pretrain("demo", tmp_path / "run")
+    with pytest.raises(InputError, match="both FASTA files and a corpus were given"):
+        pretrain("demo", tmp_path / "run", fasta=["a.fa"], corpus="b")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, world):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StateError, match="cannot be written"):
+        again(None, world, tmp_path / "file" / "run")
+
+
+def test_a_checkpoint_cut_short_is_passed_over(run, world, tmp_path, caplog):
+    shutil.copytree(run.run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "model")
+    newest = tmp_path / "run" / "checkpoints" / "step-00000012"
+    with (newest / "model.safetensors").open("r+b") as file:
+        file.truncate(1000)
+    result = again(run, world, tmp_path / "run", species="alba")
+    assert "1,000 bytes, expected" in caplog.text
+    assert result.training.step == 12
+    one, two = (load_file(x / "model" / "model.safetensors") for x in (run.run, result.run))
+    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())

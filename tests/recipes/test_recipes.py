@@ -1,0 +1,130 @@
+"""Recipes: what is built in, how they are read, and how mistakes are told."""
+
+import pytest
+import yaml
+
+from helixlm.models.config import num_parameters
+from helixlm.recipes.load import (
+    RecipeError,
+    compare_recipes,
+    list_recipes,
+    load_recipe,
+    recipe_text,
+    recipe_yaml,
+)
+
+
+def parameters(recipe):
+    encoder = recipe.model.encoder(vocab_size=recipe.tokenizer.vocab_size, pad_token_id=1)
+    return num_parameters(encoder)
+
+
+def test_tinydnabert_is_the_published_setting():
+    """Every number as ForestsKing/TinyDNABERT's scripts have it."""
+    recipe = load_recipe("tinydnabert")
+    assert parameters(recipe) == 19_968_512
+    assert (recipe.windows.min_bp, recipe.windows.max_bp) == (256, 1024)
+    assert (recipe.windows.block_bp, recipe.windows.upper_bound) == (1_000_000, "exclusive")
+    assert (recipe.tokenizer.vocab_size, recipe.tokenizer.min_frequency) == (1024, 4)
+    assert recipe.tokenizer.sample_every == 10
+    assert (recipe.batches.packing, recipe.batches.row_tokens) == ("concatenate", 512)
+    assert recipe.batches.rows == 128
+    assert recipe.masking.model_dump() == {"rate": 0.15, "mask_share": 0.8, "random_share": 0.1}
+    train = recipe.train
+    assert (train.steps, train.lr, train.warmup_steps) == (200_000, 1e-4, 20_000)
+    assert (train.schedule, train.weight_decay, train.eps) == ("linear", 1e-5, 1e-8)
+    assert (train.betas, train.clip_norm) == ((0.9, 0.999), 1.0)
+    assert (train.validate_every, train.checkpoint_every, train.keep_checkpoints) == (1000, 1000, 2)
+    tune = recipe.finetune
+    assert (tune.max_steps, tune.batch_size, tune.lr) == (5000, 64, 1e-4)
+    assert (tune.warmup_steps, tune.weight_decay, tune.eval_every) == (500, 1e-5, 200)
+
+
+def test_the_published_ids_are_a_switch():
+    recipe = load_recipe(
+        "tinydnabert", ["tokenizer.special_order=published", "model.pad_token_id=1"]
+    )
+    encoder = recipe.model.encoder(vocab_size=1024, pad_token_id=3)
+    assert encoder.pad_token_id == 1
+    assert num_parameters(encoder) == 19_968_512
+
+
+def test_the_mini_recipe_has_one_to_three_million_parameters():
+    assert 1_000_000 < parameters(load_recipe("tinydnabert-mini")) < 3_000_000
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_built_in_recipes_are_sound_and_resolve_to_themselves(name, tmp_path):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.description == list_recipes()[name]
+    assert yaml.safe_load(recipe_text(name))["description"] == recipe.description
+    path = tmp_path / "resolved.yaml"
+    path.write_text(recipe_yaml(recipe))
+    assert load_recipe(path) == recipe
+
+
+def test_a_file_derives_from_a_base_and_overrides_win(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: tinydnabert\nmodel: {num_layers: 2}\ntrain: {lr: 1e-3}\n")
+    recipe = load_recipe(path, ["model.num_layers=3", "split.validation_contigs=[chrI, chrII]"])
+    assert recipe.name == "mine"
+    assert recipe.model.num_layers == 3
+    assert recipe.model.hidden_size == 512
+    assert recipe.train.lr == 1e-3
+    assert recipe.split.validation_contigs == ("chrI", "chrII")
+    second = tmp_path / "second.yaml"
+    second.write_text("base: mine.yaml\nseed: 9\n")
+    assert load_recipe(second).train.lr == 1e-3
+    assert compare_recipes(load_recipe(path), load_recipe(second), ignored=["name"]) == [
+        "seed: 0 -> 9"
+    ]
+    assert load_recipe(load_recipe(path), ["seed=4"]).seed == 4
+
+
+def test_all_problems_are_told_at_once_with_their_place(tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(
+        "base: tinydnabert\nmodel: {hiden_size: 3}\ntrain: {lr: -1}\nmasking: {rate: many}\n"
+    )
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    text = str(caught.value)
+    assert "3 problem(s)" in text
+    assert "model.hiden_size: unknown key; did you mean 'hidden_size'?" in text
+    assert "train.lr: Input should be greater than 0 (found -1)" in text
+    assert "masking.rate: Input should be a valid number" in text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.num_heads=7"], "hidden_size 512 is no multiple of num_heads 7"),
+        (["batches.row_tokens=600"], "batches.row_tokens 600 is over the 512 tokens that"),
+        (["train.micro_rows=100"], "batches.rows 128 is no multiple of train.micro_rows 100"),
+        (["train.warmup_steps=200000"], "warmup_steps 200000 is not below steps 200000"),
+        (["nonsense"], "expected section.key=value, such as model.hidden_size=256"),
+        (["seed.deep=1"], "'seed' is a value, not a section"),
+        (["model.hidden_size=[1"], "the value is not YAML"),
+        (["modl.hidden_size=3"], "modl: unknown key; did you mean 'model'"),
+    ],
+)
+def test_overrides_that_do_not_fit_are_refused(overrides, message):
+    with pytest.raises(RecipeError, match=message.replace("[", r"\[")):
+        load_recipe("tinydnabert", overrides)
+
+
+def test_unknown_recipes_are_told(tmp_path):
+    with pytest.raises(RecipeError, match=r"neither a file nor a built-in recipe.*did you mean"):
+        load_recipe("tinydnabret")
+    with pytest.raises(RecipeError, match="no such file"):
+        load_recipe(tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(RecipeError, match="found list, expected sections such as 'model:'"):
+        load_recipe(tmp_path / "list.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [1\n")
+    with pytest.raises(RecipeError, match="not YAML"):
+        load_recipe(tmp_path / "broken.yaml")
+    (tmp_path / "circle.yaml").write_text("base: circle.yaml\n")
+    with pytest.raises(RecipeError, match="its bases go in a circle"):
+        load_recipe(tmp_path / "circle.yaml")
