@@ -228,6 +228,43 @@ def test_numbers_on_the_page_are_the_input(sample_report):
     ]
 
 
+def test_the_charts_end_where_the_records_do(sample_report):
+    """Each chart names its lines with the newest value of the record that it shows."""
+    records = [dict(r) for r in sample_report.curves]
+    newest = {r["kind"]: r for r in records}
+    train, check = newest["train"], newest["validation"]
+    check["neighbour_loss"] = 5.123
+    report = dataclasses.replace(sample_report, curves=tuple(records))
+    charts = {
+        svg.get("aria-labelledby").split("-title")[0]: [
+            t.text for t in svg.iter("text") if t.get("class") == "label"
+        ]
+        for svg in section(parse(render_report(report)), "learning").iter("svg")
+    }
+    loss = [
+        f"training {train['loss']:.2f}",
+        f"validation {check['loss']:.2f}",
+        "neighbours 5.12",
+        "single tokens 5.87",
+    ]
+    assert charts["loss-wide"] == charts["loss-narrow"] == loss
+    assert charts["bits"] == [
+        f"training {train['bits_per_base']:.2f}",
+        f"validation {check['bits_per_base']:.2f}",
+        "blind guess 2.00",
+        "neighbours 1.95",
+        "single tokens 2.06",
+    ]
+    assert charts["accuracy"] == [
+        f"validation {100 * check['accuracy']:.1f} %",
+        "neighbours 5.8 %",
+        "single tokens 1.7 %",
+    ]
+    assert charts["speed"] == [f"last {train['tokens_per_second']:,.0f}"]
+    assert charts["norm"] == [f"last {train['grad_norm']:.2f}"]
+    assert charts["rate"] == ["last 0"]
+
+
 def test_the_validation_table(sample_report):
     root = parse(render_report(sample_report))
     rows = [

@@ -95,6 +95,15 @@ def test_the_conclusion_follows_the_baselines(loss, conclusion):
     assert conclusion in plain_words(make(check(100, loss)))[0]
 
 
+def test_the_baselines_are_said_as_probabilities():
+    (sentence,) = plain_words(make(check(1, math.log(250), math.log(400), math.log(320))))
+    assert sentence.startswith(
+        "On DNA that was held out, it typically gives the true token a probability of 0.40 % "
+        "(1 in 250). Counting which token stands between which neighbours gives 0.31 %, counting "
+        "single tokens 0.25 %: "
+    )
+
+
 def test_no_conclusion_without_baselines():
     record = {"kind": "validation", "step": 5, "loss": math.log(4)}
     (sentence,) = plain_words(make(record))

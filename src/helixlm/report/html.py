@@ -210,14 +210,14 @@ def _curves(report: RunReport) -> dict[str, Any] | None:
             title=title,
             about=f"{title}, over the steps of the training.",
             y_name=title,
-            size=(360, 190),
+            size=(320, 190),
             from_zero=True,
             write=write,
             ticks=ticks,
         )
         for name, key, label, title, write, ticks in (
             ("lr", "rate", "last", "learning rate", _brief, tick_labels),
-            ("tokens_per_second", "speed", "last", "tokens per second", short, tick_labels),
+            ("tokens_per_second", "speed", "last", "tokens per second", count, tick_labels),
             ("grad_norm", "norm", "last", "gradient norm", fixed, tick_labels),
         )
     ]
@@ -336,7 +336,7 @@ def _finetune(facts: FinetuneFacts) -> dict[str, Any]:
             for number, task in enumerate(facts.tasks)
         ],
         "gain_wide": gain_chart(gains, key="gain-wide", size=840, **gain),
-        "gain_narrow": gain_chart(gains, key="gain-narrow", size=360, **gain),
+        "gain_narrow": gain_chart(gains, key="gain-narrow", size=320, **gain),
     }
 
 
