@@ -21,6 +21,7 @@ LEGAL = DNA.symbols.encode() + DNA.symbols.lower().encode()
 
 _LEGAL_LINES = LEGAL + b"\n"
 _ILLEGAL = re.compile(rb"[^" + _LEGAL_LINES + rb"]")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # in no text
 _LINE_FEED = ord("\n")
 # Of a header no more is kept; the name ends at the first blank, and none is nearly as long.
 _HEADER_BYTES = 1 << 16
@@ -84,10 +85,18 @@ def iter_parts(path: Path, blocks: Iterable[bytes]) -> Iterator[Part]:
         If this is not FASTA, a record has no name or no sequence, two have the same name, or a
         letter is not one of IUPAC's for DNA.
     """
+    blocks = iter(blocks)
     parser = _Parser(path)
-    for block in _tidy(blocks):
-        yield from parser.feed(block)
-    parser.finish()
+    try:
+        for block in _tidy(blocks):
+            yield from parser.feed(block)
+        parser.finish()
+    except FastaError:
+        # Damaged gzip data may unpack to nonsense long before a checksum tells. So the rest is
+        # unpacked too: if that fails, damage is the error, and not the letters.
+        for _ in blocks:
+            pass
+        raise
 
 
 def _hint(letter: str) -> str:
@@ -278,7 +287,7 @@ class _Parser:
         found = next((name for magic, name in _OTHER_FORMATS if start.startswith(magic)), "")
         if not found:
             text = first_line.decode("latin-1")
-            if not text.isprintable() and "\t" not in text:
+            if _CONTROL.search(first_line):
                 found = "binary data"
             elif not _ILLEGAL.search(first_line):
                 found = f"sequence before the first header, {text[:20]!r}"
