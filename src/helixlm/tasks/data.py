@@ -169,28 +169,43 @@ def read_task(
     tested = None if test is None else read(test)
     if dev is not None:
         task = Task(parts, read(dev), tested)
-        _warn_one_class(task.dev, task.test)
-        return task
-    larger, smaller = split_off(parts, dev_fraction, dev_seed)
-    logger.info(
-        "no dev file: %d of %d examples of %s are set aside as dev",
-        len(smaller.sequences),
-        len(parts.sequences),
-        parts.path,
-    )
-    _warn_one_class(smaller, tested)
-    return Task(larger, smaller, tested)
+    else:
+        task = Task(*split_off(parts, dev_fraction, dev_seed), tested)
+        logger.info(
+            "no dev file: %d of %d examples of %s are set aside as dev",
+            len(task.dev.sequences),
+            len(parts.sequences),
+            parts.path,
+        )
+    if parts is not train:  # said once, when the files are read
+        _warn_one_class(task.dev)
+        if tested is not None:
+            _warn_one_class(tested)
+            _warn_shared(tested, parts)
+    return task
 
 
-def _warn_one_class(*parts: LabelledSequences | None) -> None:
-    for part in parts:
-        if part is not None and len(np.unique(part.labels)) == 1:
-            logger.warning(
-                "%s: all %d labels are %r: MCC is 0 and AUROC undefined whatever the model does",
-                part.path,
-                len(part.labels),
-                part.label_names[part.labels[0]],
-            )
+def _warn_shared(test: LabelledSequences, train: LabelledSequences) -> None:
+    shared = count_shared(test, train)
+    if shared:
+        logger.warning(
+            "%s: %d of %d test sequences also stand in %s (either strand): the scores on test "
+            "flatter every method that remembers",
+            test.path,
+            shared,
+            len(test.sequences),
+            train.path,
+        )
+
+
+def _warn_one_class(part: LabelledSequences) -> None:
+    if len(np.unique(part.labels)) == 1:
+        logger.warning(
+            "%s: all %d labels are %r: MCC is 0 and AUROC undefined whatever the model does",
+            part.path,
+            len(part.labels),
+            part.label_names[part.labels[0]],
+        )
 
 
 def split_off(

