@@ -12,7 +12,7 @@ LAYERS = [
     "errors version rng",
     "seq",
     "data tokenizers models compute",
-    "train predict",
+    "train inference",
     "variants interpret",
     "tasks",
     "report recipes",

@@ -1,8 +1,8 @@
 """helixlm: from a genome to a DNA language model that can be trusted.
 
 The verbs of the command line are functions here, with the same names for the same arguments:
-`simulate`, `prepare`, `train_tokenizer`, `pretrain`, `finetune`, `predict`, `demo`; and `load`
-returns a model and its tokenizer. Importing this package is fast: torch and the other heavy
+`simulate`, `prepare`, `train_tokenizer`, `pretrain`, `finetune`, `compare`, `predict`, `demo`;
+`load` returns a model and its tokenizer, `load_recipe` a configuration. Importing this package is fast: torch and the other heavy
 libraries are imported when a function that needs them is first used.
 """
 
@@ -12,7 +12,17 @@ from typing import Any
 from helixlm.version import __version__
 
 _HOMES = {
-    "load": "helixlm.predict",
+    "compare": "helixlm.tasks.compare",
+    "demo": "helixlm.pipeline.demo",
+    "finetune": "helixlm.tasks.finetune",
+    "list_recipes": "helixlm.recipes.load",
+    "load": "helixlm.inference",
+    "load_recipe": "helixlm.recipes.load",
+    "predict": "helixlm.inference",
+    "prepare": "helixlm.pipeline.prepare",
+    "pretrain": "helixlm.pipeline.pretrain",
+    "simulate": "helixlm.data.simulate",
+    "train_tokenizer": "helixlm.pipeline.prepare",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

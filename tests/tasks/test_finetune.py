@@ -16,7 +16,7 @@ from transformers import (
 from helixlm import load
 from helixlm.errors import InputError, StateError
 from helixlm.models.hf import save_model
-from helixlm.predict import classify, encode_rows
+from helixlm.inference import classify, encode_rows
 from helixlm.tasks import finetune as module
 from helixlm.tasks.config import FinetuneConfig
 from helixlm.tasks.data import read_labelled

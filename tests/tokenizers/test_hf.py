@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from transformers import AutoTokenizer, BertConfig, ModernBertConfig, RobertaConfig
 
 from helixlm.errors import StateError
@@ -100,6 +108,15 @@ def test_transformers_pads_and_cuts_on_the_right(saved, name):
     assert batch["attention_mask"][1] == [1] * len(short) + [0] * pads
     # Our own encoding never cuts.
     assert tokenizer.decode(tokenizer.encode("ACGT" * 400)) == "ACGT" * 400
+
+
+def test_settings_are_written_out(saved):
+    """Defaults differ between versions: transformers 4 adds token type ids unless told not to."""
+    for name in NAMES:
+        content = json.loads((saved[name][1] / "tokenizer_config.json").read_text())
+        assert content["tokenizer_class"] == "PreTrainedTokenizerFast"
+        assert content["model_input_names"] == ["input_ids", "attention_mask"]
+        assert content["model_max_length"] == 512
 
 
 def test_a_pair_is_joined_as_roberta_joins_it(saved):
@@ -249,6 +266,18 @@ def test_tokens_that_are_found_after_normalising(tmp_path):
     library.save(str(tmp_path / "tokenizer.json"))
     ours = load_tokenizer(tmp_path)
     assert ours.encode("AxA").tolist() == library.encode("AxA", add_special_tokens=False).ids
+
+
+@pytest.mark.parametrize("name", ["bpe", "char"])
+def test_tokens_that_are_found_after_upper_casing(request, tmp_path, name):
+    tokenizer = request.getfixturevalue(name)
+    library = Tokenizer.from_str(tokenizer._text)
+    library.add_tokens([AddedToken("<AC>", normalized=True)])
+    library.save(str(tmp_path / "tokenizer.json"))
+    ours = load_tokenizer(tmp_path)
+    expected = library.encode("ta<ac>g", add_special_tokens=False).ids
+    assert tokenizer.vocab_size in expected
+    assert ours.encode("ta<ac>g").tolist() == expected
 
 
 def test_a_class_that_may_read_otherwise_is_named(bpe, tmp_path, caplog):

@@ -25,7 +25,7 @@ def predict(
     Example: helixlm predict tuned --input sequences.fa -o labels.csv
     """
     from helixlm.cli.progress import Terminal
-    from helixlm.predict import predict as run_predict
+    from helixlm.inference import predict as run_predict
 
     with Terminal().stage("Predicting") as progress:
         done = run_predict(
@@ -37,4 +37,5 @@ def predict(
             device=device,
             progress=progress,
         )
-    typer.echo(f"Wrote {output}: {done}")
+    cut = f", {done.num_cut:,} of them cut" if done.num_cut else ""
+    typer.echo(f"Wrote {output}: {done.num_rows:,} rows for {done.num_sequences:,} sequences{cut}")

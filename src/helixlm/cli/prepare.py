@@ -28,25 +28,21 @@ def prepare(
     Example: helixlm prepare --recipe tinydnabert-mini --fasta genome.fa.gz -o corpus
     """
     from helixlm.cli.progress import Terminal
-    from helixlm.data.corpus import open_corpus, prepare_corpus
     from helixlm.data.splits import check_leaks
-    from helixlm.recipes.load import load_recipe
+    from helixlm.pipeline.prepare import prepare as run_prepare
 
-    settings = load_recipe(recipe, with_contigs(overrides, validation_contigs))
-    with Terminal().stage("Preparing the corpus") as progress:
-        prepare_corpus(
-            fasta or [],
-            output,
-            windows=settings.windows,
-            split=settings.split,
-            seed=settings.seed,
-            species=species,
-            assembly=assembly,
-            progress=progress,
-        )
-    corpus = open_corpus(output)
+    corpus = run_prepare(
+        recipe,
+        output,
+        fasta=fasta or [],
+        overrides=with_contigs(overrides, validation_contigs),
+        species=species,
+        assembly=assembly,
+        report=Terminal(),
+    )
     for split in corpus.manifest.splits:
         typer.echo(f"{split}: {corpus.num_windows(split):,} windows")
-    leaks = check_leaks(corpus)
+    with Terminal().stage("Looking for leaks") as progress:
+        leaks = check_leaks(corpus, progress=progress)
     typer.echo(str(leaks))
     typer.echo(f"Wrote {output}\nNext: helixlm pretrain --recipe {recipe} --corpus {output} -o RUN")

@@ -1,6 +1,5 @@
 """`helixlm tokenizer`: train, encode, report."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,9 +38,8 @@ def train(
     Example: helixlm tokenizer train --input corpus --kind bpe --vocab-size 1024 -o tokenizer
     """
     from helixlm.cli.progress import Terminal
-    from helixlm.data.folder import new_folder, refuse_existing
+    from helixlm.pipeline.prepare import train_tokenizer
     from helixlm.tokenizers.base import TokenizerConfig
-    from helixlm.tokenizers.build import build_tokenizer
 
     config = TokenizerConfig(
         kind=kind,
@@ -51,11 +49,7 @@ def train(
         sample_every=sample_every,
         special_order=special_order,
     )
-    refuse_existing(output)
-    with Terminal().stage("Training the tokenizer") as progress:
-        made = build_tokenizer(config, _sequences(inputs), progress=progress)
-    with new_folder(output) as folder:
-        made.save(folder)
+    made = train_tokenizer(inputs, output, config, report=Terminal())
     typer.echo(
         f"Wrote {output}: {made.kind}, {made.vocab_size:,} tokens\n"
         f"Next: helixlm tokenizer report {output} --input {inputs[0]}"
@@ -99,25 +93,13 @@ def report(
 
     Example: helixlm tokenizer report run/tokenizer --input run/corpus
     """
+    from helixlm.pipeline.prepare import training_sequences
     from helixlm.tokenizers.bpe_train import every_nth
     from helixlm.tokenizers.hf import load_tokenizer
     from helixlm.tokenizers.report import tokenizer_report
 
     inside = tokenizer / "tokenizer"
     found = load_tokenizer(inside if inside.is_dir() else tokenizer)
-    typer.echo(tokenizer_report(found, every_nth(_sequences(inputs), sample_every)).as_text())
-
-
-def _sequences(inputs: list[Path]) -> Iterator[str]:
-    """Yield the training windows of a corpus, or windows of FASTA files."""
-    from helixlm.data.corpus import open_corpus
-    from helixlm.data.fasta import iter_chunks
-    from helixlm.data.windows import Window, WindowConfig, segments
-
-    for path in inputs:
-        if path.is_dir():
-            yield from open_corpus(path).iter_sequences("train")
-        else:
-            for part in segments(iter_chunks(path), WindowConfig(), seed=0):
-                if isinstance(part, Window):
-                    yield part.sequence
+    typer.echo(
+        tokenizer_report(found, every_nth(training_sequences(inputs), sample_every)).as_text()
+    )

@@ -5,6 +5,7 @@ a header. Goes out: one row at a time, so that a file of any size streams. What 
 is for the caller; `check_sequence` says whether a field is DNA.
 """
 
+import contextlib
 import csv
 import gzip
 import io
@@ -174,7 +175,8 @@ def replace_file(path: Path) -> Iterator[Path]:
                 f"{path}: cannot be written: {error.strerror or error}; nothing was replaced"
             ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # What went wrong is told already.
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from helixlm.data.corpus import Corpus, open_corpus, prepare_corpus
+from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.delimited import replace_file
 from helixlm.data.folder import new_folder
 from helixlm.errors import InputError, StateError
@@ -31,6 +31,7 @@ from helixlm.models.config import num_parameters
 from helixlm.models.heads import MaskedLM
 from helixlm.models.hf import load_model, save_model
 from helixlm.models.init import initialise
+from helixlm.pipeline.prepare import prepare
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.pipeline.stages import make_store, make_tokenizer, vocabulary_of
 from helixlm.recipes.load import compare_recipes, load_recipe, recipe_yaml
@@ -221,17 +222,9 @@ def _corpus(
     if corpus is not None:
         return open_corpus(corpus)
     if fasta:
-        with report.stage("Preparing the corpus") as progress:
-            prepare_corpus(
-                fasta,
-                run / "corpus",
-                windows=recipe.windows,
-                split=recipe.split,
-                seed=recipe.seed,
-                species=species,
-                assembly=assembly,
-                progress=progress,
-            )
+        return prepare(
+            recipe, run / "corpus", fasta=fasta, species=species, assembly=assembly, report=report
+        )
     return open_corpus(run / "corpus")
 
 

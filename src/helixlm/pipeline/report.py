@@ -11,7 +11,7 @@ from typing import Any
 from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.splits import check_leaks
 from helixlm.data.windows import DROP_REASONS
-from helixlm.predict import LoadedModel, load, masked_probabilities
+from helixlm.inference import LoadedModel, load, masked_probabilities
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
 from helixlm.report.facts import (
@@ -293,7 +293,7 @@ def _finetune_facts(comparisons: Sequence[Comparison], about: dict[str, str]) ->
         metric=METRIC,
         level=first.level,
         resamples=first.resamples,
-        protocol="the checkpoint with the highest MCC on dev is scored once on test",
+        protocol="the checkpoint with the highest MCC on dev is scored once on test.",
     )
 
 

@@ -4,7 +4,7 @@ A stage writes a folder that appears whole under its name, so a stage whose fold
 done; what it was made with stands in its manifest and is compared.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -83,8 +83,3 @@ def encode_documents(tokenizer: Tokenizer, sequences: Iterator[str]) -> Iterator
     """Yield the token ids of each sequence, encoding many at a time."""
     while batch := list(islice(sequences, ENCODE_AT_ONCE)):
         yield from tokenizer.encode_batch(batch)
-
-
-def describe_inputs(paths: Sequence[str | Path]) -> str:
-    """Return the names of input files for a line of text."""
-    return ", ".join(Path(path).name for path in paths)

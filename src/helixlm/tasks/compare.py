@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from helixlm.errors import InputError, StateError
-from helixlm.predict import LoadedModel, load
+from helixlm.inference import LoadedModel, load
 from helixlm.tasks.baselines import fit_kmer, majority
 from helixlm.tasks.config import FinetuneConfig
 from helixlm.tasks.data import LabelledSequences, Task, read_task

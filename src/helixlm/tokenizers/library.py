@@ -197,7 +197,7 @@ class LibraryTokenizer:
         """Return `encode` of each sequence, on all cores, in bounded memory beside the result.
 
         The bound holds for sequences of up to about a million letters: a longer one is one call
-        of the library, which takes some hundred bytes a letter.
+        of the library, which takes about 70 bytes a letter.
 
         Parameters
         ----------

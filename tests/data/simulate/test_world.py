@@ -134,7 +134,7 @@ def test_a_file_in_the_way_is_refused(tmp_path):
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path):
-    config = small_config().model_copy(update={"codons": (230, 240)})
+    config = small_config().model_copy(update={"genes_per_100kbp": 70, "codons": (230, 240)})
     with pytest.raises(LayoutError, match=r"need \d+ bp; set fewer genes_per_100kbp"):
         simulate(tmp_path / "world", config)
     assert list(tmp_path.iterdir()) == []

@@ -81,7 +81,7 @@ class WorldConfig(BaseModel):
     """Contigs that give the test rows of the tasks; no model should see them before."""
 
     gc_permille: tuple[Annotated[int, Field(ge=100, le=900)], ...] = Field(
-        default=(360, 400, 440, 500), min_length=1
+        default=(330, 400, 470, 560), min_length=1
     )
     """GC contents of the regions (isochores), in 1/1000; one is drawn for each region."""
     gc_region_bp: tuple[int, int] = (15_000, 45_000)

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from helixlm.data.simulate.ancestor import Genome
 from helixlm.data.simulate.features import Features, runs
 from helixlm.data.simulate.matrices import CORE, FACTORS, MATRICES, SIGNALS, Matrix
-from helixlm.data.simulate.variants import LETTERS
+from helixlm.seq.alphabet import DNA
 
 LINE_BP = 60
-# The BED files of a species, by the features that they hold.
 _STRAND = {1: "+", -1: "-", 0: "."}
 
 
@@ -67,7 +66,7 @@ def write_text(path: Path, lines: list[str]) -> None:
 
 def write_fasta(path: Path, genome: Genome, frame: Frame) -> None:
     """Write a genome, 60 bases a line, repeats in lower case."""
-    letters = LETTERS[genome.codes].copy()
+    letters = np.frombuffer(bytearray(DNA.decode(genome.codes).encode("ascii")), dtype=np.uint8)
     letters[genome.features.of("repeat", "tandem").mask(len(letters))] += 32
     parts = []
     for name, start, end in zip(frame.names, frame.bounds[:-1], frame.bounds[1:], strict=True):

@@ -23,9 +23,9 @@ from helixlm.data.simulate.variants import (
     Variant,
     left_align_insertion,
     left_align_span,
-    to_text,
 )
 from helixlm.rng import CounterRng
+from helixlm.seq.alphabet import DNA
 
 _TANDEM_PERCENT = 30  # of the indels add or remove one unit of a tandem repeat
 _TRIES = 400  # places tried for each structural variant before giving up
@@ -193,8 +193,8 @@ def _draw_indels(genome: Genome, truth: _Truth, carriers: Carriers, num_snvs: in
                     kind="INDEL",
                     start=start - 1,
                     end=start - 1 + len(ref),
-                    ref=to_text(ref),
-                    alts=(to_text(alt),),
+                    ref=DNA.decode(ref),
+                    alts=(DNA.decode(alt),),
                     effects=(effect,),
                     selection=(-cost,),
                     alleles=_alleles(carriers.choose(start, int(seen[0]), rng)),
@@ -287,8 +287,8 @@ def _make_structural(
         kind=kind,
         start=record,
         end=record_end,
-        ref=to_text(ref[:1] if symbolic else ref),
-        alts=(f"<{kind}>" if symbolic else to_text(alt),),
+        ref=DNA.decode(ref[:1] if symbolic else ref),
+        alts=(f"<{kind}>" if symbolic else DNA.decode(alt),),
         effects=(effect,),
         selection=(-cost,),
         alleles=np.zeros(0, dtype=np.int8),

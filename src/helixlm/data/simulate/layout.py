@@ -14,6 +14,7 @@ from helixlm.data.simulate.config import WorldConfig
 from helixlm.data.simulate.features import FeatureList
 from helixlm.errors import InputError
 from helixlm.rng import CounterRng
+from helixlm.seq.ops import complement_codes
 
 N = 4  # code of an unknown base; A C G T are 0 1 2 3
 _SPACER_BP = 40  # least distance between two genes, or a gene and a gap
@@ -197,5 +198,5 @@ def background(gc_permille: NDArray[np.int64], rng: CounterRng) -> NDArray[np.ui
 
 
 def reverse_complement_codes(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the other strand of codes 0 to 3; N (4) stays N."""
-    return np.array([3, 2, 1, 0, N], dtype=np.uint8)[codes[::-1]]
+    """Return the codes of the other strand, in its own direction."""
+    return complement_codes(codes)[::-1]

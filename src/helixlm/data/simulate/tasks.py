@@ -23,8 +23,8 @@ from helixlm.data.simulate.config import WorldConfig
 from helixlm.data.simulate.features import cover
 from helixlm.data.simulate.formats import Frame, write_text
 from helixlm.data.simulate.layout import N, reverse_complement_codes
-from helixlm.data.simulate.variants import to_text
 from helixlm.rng import CounterRng
+from helixlm.seq.alphabet import DNA
 
 SPLITS = ("train", "dev", "test")
 
@@ -245,7 +245,7 @@ def _of_split(windows: list[Window], split: str, ground: _Ground) -> list[Window
 def _is_new(window: Window, length: int, ground: _Ground, seen: set[str]) -> bool:
     """Return whether no such sequence was seen on either strand, and remember it."""
     codes = ground.genome.codes[window.start : window.start + length]
-    texts = to_text(codes), to_text(reverse_complement_codes(codes))
+    texts = DNA.decode(codes), DNA.decode(reverse_complement_codes(codes))
     if texts[0] in seen:
         return False
     seen.update(texts)
@@ -258,7 +258,7 @@ def _write(stem: Path, rows: list[Window], length: int, ground: _Ground) -> None
         codes = ground.genome.codes[window.start : window.start + length]
         if window.strand < 0:
             codes = reverse_complement_codes(codes)
-        table.append(f"{to_text(codes)},{window.label}")
+        table.append(f"{DNA.decode(codes)},{window.label}")
         contig, start = ground.frame.locate(window.start)
         sign = "+" if window.strand > 0 else "-"
         places.append(

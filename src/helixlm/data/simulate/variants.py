@@ -9,21 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixlm.data.simulate.layout import reverse_complement_codes
+from helixlm.seq.alphabet import DNA
 
-LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
 STRUCTURAL = ("DEL", "INS", "DUP", "INV")
-
-
-def to_text(codes: NDArray[np.uint8]) -> str:
-    """Return codes 0 to 4 as capital letters."""
-    return LETTERS[codes].tobytes().decode("ascii")
-
-
-def to_codes(text: str) -> NDArray[np.uint8]:
-    """Return capital letters A, C, G, T, N as codes 0 to 4."""
-    table = np.zeros(256, dtype=np.uint8)
-    table[LETTERS] = np.arange(5)
-    return table[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]
 
 
 class Variant(NamedTuple):
@@ -78,7 +66,7 @@ class Variant(NamedTuple):
             return np.concatenate([first, event, event])
         if alt == "<INV>":
             return np.concatenate([first, reverse_complement_codes(event)])
-        return to_codes(alt)
+        return DNA.encode(alt)
 
 
 def haplotype(

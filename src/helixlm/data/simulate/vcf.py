@@ -12,7 +12,8 @@ import numpy as np
 
 from helixlm.data.simulate.ancestor import Genome
 from helixlm.data.simulate.formats import Frame, write_text
-from helixlm.data.simulate.variants import STRUCTURAL, Variant, haplotype, to_text
+from helixlm.data.simulate.variants import STRUCTURAL, Variant, haplotype
+from helixlm.seq.alphabet import DNA
 
 _HEADER = """\
 ##fileformat=VCFv4.2
@@ -96,7 +97,7 @@ def write_haplotypes(
         first, last = np.searchsorted(starts, [left, left + length]).tolist()
         for number in range(2 * len(samples)):
             codes = haplotype(variants[first:last], number, left, left + length, genome.codes)
-            digest = hashlib.sha256(to_text(codes).encode("ascii")).hexdigest()
+            digest = hashlib.sha256(DNA.decode(codes).encode("ascii")).hexdigest()
             sample = samples[number // 2]
             lines.append(f"{sample}\t{number % 2 + 1}\t{contig}\t{len(codes)}\t{digest}")
     write_text(path, lines)

@@ -1,9 +1,9 @@
 """What a trained model says of sequences: `load` it, then ask, in memory or from file to file."""
 
-from helixlm.predict.files import Predicted, predict
-from helixlm.predict.loading import LoadedModel, load
-from helixlm.predict.masked import MaskedProbabilities, masked_probabilities
-from helixlm.predict.rows import classify, encode_rows, evaluating, pad_rows
+from helixlm.inference.files import Predicted, predict
+from helixlm.inference.loading import LoadedModel, load
+from helixlm.inference.masked import MaskedProbabilities, masked_probabilities
+from helixlm.inference.rows import classify, encode_rows, evaluating, pad_rows
 
 __all__ = [
     "LoadedModel",

@@ -5,8 +5,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from helixlm.predict import classify, encode_rows, evaluating, load, pad_rows
-from helixlm.predict.rows import TooLongError
+from helixlm.inference import classify, encode_rows, evaluating, load, pad_rows
+from helixlm.inference.rows import TooLongError
 from helixlm.rng import CounterRng
 
 

@@ -21,9 +21,9 @@ import torch
 from helixlm.data.delimited import check_sequence, delimiter_of, iter_rows, open_writer
 from helixlm.data.fasta import iter_chunks
 from helixlm.errors import InputError
-from helixlm.predict.loading import LoadedModel, load
-from helixlm.predict.masked import masked_many
-from helixlm.predict.rows import (
+from helixlm.inference.loading import LoadedModel, load
+from helixlm.inference.masked import masked_many
+from helixlm.inference.rows import (
     Progress,
     TooLongError,
     classify,

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from helixlm.errors import StateError
 from helixlm.models.heads import MaskedLM
-from helixlm.predict.loading import LoadedModel
-from helixlm.predict.rows import Progress, evaluating, to_batch
+from helixlm.inference.loading import LoadedModel
+from helixlm.inference.rows import Progress, evaluating, to_batch
 
 
 class MaskedProbabilities(NamedTuple):

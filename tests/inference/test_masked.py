@@ -8,8 +8,8 @@ from transformers import AutoModelForMaskedLM
 from helixlm.errors import StateError
 from helixlm.models.config import EncoderConfig
 from helixlm.models.heads import MaskedLM
-from helixlm.predict import LoadedModel, load, masked_probabilities
-from helixlm.predict.masked import masked_many
+from helixlm.inference import LoadedModel, load, masked_probabilities
+from helixlm.inference.masked import masked_many
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.char import book_tokenizer
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from helixlm.errors import InputError
-from helixlm.predict import classify, encode_rows, files, load, masked_probabilities, predict
-from helixlm.predict.rows import TooLongError
+from helixlm.inference import classify, encode_rows, files, load, masked_probabilities, predict
+from helixlm.inference.rows import TooLongError
 from helixlm.rng import CounterRng
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from helixlm.errors import InputError
 from helixlm.models.heads import SequenceClassifier
-from helixlm.predict.loading import LoadedModel
+from helixlm.inference.loading import LoadedModel
 
 Progress = Callable[[int, int | None], None]
 

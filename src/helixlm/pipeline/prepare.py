@@ -1,0 +1,125 @@
+"""The first two verbs alone: a corpus from FASTA files, and a tokenizer from a corpus or FASTA."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from helixlm.data.corpus import Corpus, open_corpus, prepare_corpus
+from helixlm.data.fasta import iter_chunks
+from helixlm.data.folder import new_folder, refuse_existing
+from helixlm.data.windows import Window, WindowConfig, segments
+from helixlm.pipeline.progress import Reporter, Silent
+from helixlm.recipes.load import load_recipe
+from helixlm.recipes.schema import Recipe
+from helixlm.tokenizers.base import Tokenizer, TokenizerConfig
+from helixlm.tokenizers.build import build_tokenizer
+from helixlm.tokenizers.hf import load_tokenizer
+
+
+def prepare(
+    recipe: str | Path | Recipe,
+    output: str | Path,
+    *,
+    fasta: Sequence[str | Path],
+    overrides: Sequence[str] = (),
+    species: str = "",
+    assembly: str = "",
+    report: Reporter | None = None,
+) -> Corpus:
+    """Cut genomes into windows and write them as a Parquet corpus.
+
+    Parameters
+    ----------
+    recipe : str, Path or Recipe
+        Its sections `windows` and `split`, and its `seed`, are used.
+    output : path
+        The corpus folder. The same corpus that is there already is opened.
+    fasta : sequence of path
+        FASTA files, plain, gzip or bgzip.
+    overrides : sequence of str
+        ``section.key=value`` settings put on the recipe.
+    species, assembly : str
+        Written into each row.
+    report : Reporter, optional
+        Where to show progress.
+
+    Returns
+    -------
+    Corpus
+        The finished corpus.
+
+    Raises
+    ------
+    InputError
+        If an input or the recipe is not what it must be.
+    StateError
+        If the folder holds something else, or cannot be written.
+    """
+    settings = load_recipe(recipe, overrides)
+    with (report or Silent()).stage("Preparing the corpus") as progress:
+        prepare_corpus(
+            fasta,
+            output,
+            windows=settings.windows,
+            split=settings.split,
+            seed=settings.seed,
+            species=species,
+            assembly=assembly,
+            progress=progress,
+        )
+    return open_corpus(output)
+
+
+def train_tokenizer(
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    config: TokenizerConfig | None = None,
+    *,
+    report: Reporter | None = None,
+) -> Tokenizer:
+    """Train, or construct, a tokenizer and save it for AutoTokenizer.
+
+    Parameters
+    ----------
+    inputs : sequence of path
+        Corpus folders, of which the training windows are used, or FASTA files, of which windows
+        are cut with TinyDNABERT's settings.
+    output : path
+        Folder to write; it must not exist yet.
+    config : TokenizerConfig, optional
+        What to make; TinyDNABERT's tokenizer if not given.
+    report : Reporter, optional
+        Where to show progress.
+
+    Returns
+    -------
+    Tokenizer
+        As loaded from `output`.
+
+    Raises
+    ------
+    InputError
+        If the input is unsound or too little.
+    StateError
+        If the folder exists already or cannot be written.
+    """
+    output = Path(output)
+    refuse_existing(output)
+    with (report or Silent()).stage("Training the tokenizer") as progress:
+        made = build_tokenizer(
+            config or TokenizerConfig(), training_sequences(inputs), progress=progress
+        )
+    with new_folder(output) as folder:
+        made.save(folder)
+    return load_tokenizer(output)
+
+
+def training_sequences(inputs: Sequence[str | Path]) -> Iterator[str]:
+    """Yield the training windows of corpora, and the windows of FASTA files."""
+    config = WindowConfig()
+    for path in map(Path, inputs):
+        if path.is_dir():
+            yield from open_corpus(path).iter_sequences("train")
+            continue
+        for part in segments(iter_chunks(path, config.chunk_bp), config, seed=0):
+            if isinstance(part, Window):
+                yield part.sequence
