@@ -6,10 +6,10 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from helixlm.errors import StateError
-from helixlm.models.config import EncoderConfig
-from helixlm.models.heads import MaskedLM
 from helixlm.inference import LoadedModel, load, masked_probabilities
 from helixlm.inference.masked import masked_many
+from helixlm.models.config import EncoderConfig
+from helixlm.models.heads import MaskedLM
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.char import book_tokenizer
 

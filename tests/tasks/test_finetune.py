@@ -15,8 +15,8 @@ from transformers import (
 
 from helixlm import load
 from helixlm.errors import InputError, StateError
-from helixlm.models.hf import save_model
 from helixlm.inference import classify, encode_rows
+from helixlm.models.hf import save_model
 from helixlm.tasks import finetune as module
 from helixlm.tasks.config import FinetuneConfig
 from helixlm.tasks.data import read_labelled

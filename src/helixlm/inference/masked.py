@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from helixlm.errors import StateError
-from helixlm.models.heads import MaskedLM
 from helixlm.inference.loading import LoadedModel
 from helixlm.inference.rows import Progress, evaluating, to_batch
+from helixlm.models.heads import MaskedLM
 
 
 class MaskedProbabilities(NamedTuple):

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from helixlm.errors import InputError
-from helixlm.models.heads import SequenceClassifier
 from helixlm.inference.loading import LoadedModel
+from helixlm.models.heads import SequenceClassifier
 
 Progress = Callable[[int, int | None], None]
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from helixlm.data.fasta_index import FastaFile
 from helixlm.data.simulate import World, WorldConfig, simulate
+from helixlm.inference import LoadedModel, load
 from helixlm.pipeline.pretrain import PretrainResult, pretrain
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.pipeline.report import masked_example, write_run_report
-from helixlm.inference import LoadedModel, load
 from helixlm.recipes.load import load_recipe
 from helixlm.report.facts import Feature, MaskedExample
 from helixlm.tasks.compare import Comparison, compare

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from helixlm.errors import StateError
-from helixlm.models.heads import SequenceClassifier
-from helixlm.models.init import initialise
 from helixlm.inference import LoadedModel, classify, encode_rows, load
 from helixlm.inference.rows import default_device, to_batch
+from helixlm.models.heads import SequenceClassifier
+from helixlm.models.init import initialise
 from helixlm.rng import CounterRng
 from helixlm.tasks.config import FinetuneConfig
 from helixlm.tasks.data import LabelledSequences, Task, read_task

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from helixlm.data.delimited import open_writer, replace_file
 from helixlm.data.folder import refuse_differences, refuse_existing
 from helixlm.errors import StateError
-from helixlm.models.hf import save_model
 from helixlm.inference import LoadedModel, load
 from helixlm.inference.files import format_probability
+from helixlm.models.hf import save_model
 from helixlm.tasks.data import LabelledSequences, Task, count_shared
 from helixlm.tasks.metrics import Scores
 from helixlm.tasks.table import ResultRow, read_table, write_table
