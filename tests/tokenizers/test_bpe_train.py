@@ -1,6 +1,7 @@
 """Training against its slow definition, and what happens to odd texts and settings."""
 
 import itertools
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -102,7 +103,7 @@ def test_the_same_lines_give_the_same_file_in_any_process(lines):
         there = subprocess.run(
             [sys.executable, "-c", script],
             input="\n".join(lines),
-            env=environment,
+            env={**os.environ, **environment},
             capture_output=True,
             text=True,
             timeout=60,

@@ -89,6 +89,14 @@ def bpe_tokenizer(
     -------
     BpeTokenizer
         Puts <s> and </s> around a sequence.
+
+    Examples
+    --------
+    >>> tokenizer = bpe_tokenizer([("T", "A"), ("TA", "TA")])
+    >>> [tokenizer.tokens[i] for i in tokenizer.encode("gTATATANTA")]
+    ['G', 'TATA', 'TA', '<unk>', 'TA']
+    >>> tokenizer.encode_with_offsets("TATAC").ends.tolist()
+    [4, 5]
     """
     special = SPECIAL_ORDERS[special_order]
     # A dict keeps the first place of a token that two merges spell.

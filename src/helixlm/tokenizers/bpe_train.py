@@ -35,6 +35,11 @@ def every_nth(lines: Iterable[str], n: int) -> Iterator[str]:
         Any text.
     n : int
         Distance of the lines that are taken.
+
+    Examples
+    --------
+    >>> list(every_nth("ABCDEFG", 3))
+    ['A', 'D', 'G']
     """
     return islice(lines, 0, None, n)
 

@@ -79,6 +79,14 @@ def char_tokenizer(
     -------
     CharTokenizer
         Ten tokens; puts <s> and </s> around a sequence.
+
+    Examples
+    --------
+    >>> tokenizer = char_tokenizer()
+    >>> tokenizer.encode("ACGTNacgtR").tolist()
+    [5, 6, 7, 8, 9, 5, 6, 7, 8, 3]
+    >>> tokenizer.decode([5, 6, 3])
+    'ACN'
     """
     special = SPECIAL_ORDERS[special_order]
     vocab = {token: id_ for id_, token in enumerate([*special, *DNA_LETTERS])}
@@ -100,6 +108,11 @@ def book_tokenizer(*, max_tokens: int | None = 512) -> CharTokenizer:
     -------
     CharTokenizer
         A 0, T 1, C 2, G 3, N 4, U 5, i 6, R 7 ... [MASK] 22. Lower-case bases are [UNK] 18.
+
+    Examples
+    --------
+    >>> book_tokenizer().encode("ATCGNacgt").tolist()
+    [0, 1, 2, 3, 4, 18, 18, 18, 18]
     """
     vocab = {token: id_ for id_, token in enumerate([*BOOK_LETTERS, *BOOK_SPECIAL])}
     library = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
