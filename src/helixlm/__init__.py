@@ -2,8 +2,9 @@
 
 The verbs of the command line are functions here, with the same names for the same arguments:
 `simulate`, `prepare`, `train_tokenizer`, `pretrain`, `finetune`, `compare`, `predict`, `demo`;
-`load` returns a model and its tokenizer, `load_recipe` a configuration. Importing this package is fast: torch and the other heavy
-libraries are imported when a function that needs them is first used.
+`load` returns a model and its tokenizer, `load_recipe` a configuration. Importing this package is
+fast: torch and the other heavy libraries are imported when a function that needs them is first
+used.
 """
 
 import importlib
