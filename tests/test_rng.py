@@ -154,6 +154,11 @@ def test_choice_follows_its_weights():
     assert CounterRng("one").choice([0, 0, 2], 5).tolist() == [2] * 5
 
 
+def test_choice_at_the_borders_between_weights(monkeypatch):
+    monkeypatch.setattr(CounterRng, "uniform", lambda self, count: np.array([0.0, 0.5, 0.25]))
+    assert CounterRng("a").choice([0, 1, 1, 2], 3).tolist() == [1, 3, 2]
+
+
 @pytest.mark.parametrize(("low", "high"), [(3, 3), (4, 3), (0, 2**31 + 1)])
 def test_ranges_that_are_refused(low, high):
     with pytest.raises(ValueError, match=rf"integers\({low}, {high}\): expected a range of 1 to"):

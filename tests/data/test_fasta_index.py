@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pysam
 import pytest
@@ -260,6 +261,19 @@ def test_an_index_of_another_file(tmp_path, capfd):
     with pytest.raises(FastaError, match=rf"cannot be opened with the index {index}: remove the"):
         FastaFile(path)
     assert capfd.readouterr().err == ""
+
+
+def test_a_file_that_ends_before_its_index_says(tmp_path):
+    path = pack(tmp_path / "a.fa", b">a\nACGT", "plain")
+    path.with_name("a.fa.fai").write_text("a\t10\t3\t10\t11\n")
+    with FastaFile(path) as file:
+        assert file.fetch("a", 0, 4) == "ACGT"
+        with pytest.raises(FastaError, match=r"a:2-10: found .*, expected 8 letters of DNA"):
+            file.fetch("a", 2, 10)
+        # Some versions of htslib skip white space in lines and return less than was asked for.
+        file._file = SimpleNamespace(fetch=lambda *_: "ACG", close=file._file.close)
+        with pytest.raises(FastaError, match="a:0-4: found 3 letters, expected 4 letters of DNA"):
+            file.fetch("a", 0, 4)
 
 
 def test_damage_after_the_index_was_made(bgzipped):
