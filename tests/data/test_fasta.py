@@ -373,7 +373,7 @@ def test_files_with_nothing_in_them(tmp_path, packing):
     assert errors_of(path).startswith(
         f"{path}: empty file, expected FASTA: a line with '>' and a name first"
         if packing == "plain"
-        else f"{path}: found only white space, expected FASTA"
+        else f"{path}: found nothing in it, expected FASTA"
     )
 
 

@@ -190,6 +190,8 @@ class _Parser:
         self._end_record()
         if not self.line_of:
             found = "only white space" if self.is_empty else "only comments"
+            if (self.line, self.column) == (1, 1):
+                found = "nothing in it"
             raise FastaError(
                 f"{self.path}: found {found}, expected FASTA: a line with '>' and a name, then "
                 f"lines of sequence"
