@@ -60,9 +60,13 @@ def test_dropout_of_the_classifier(tiny_config, family, where):
     model = make(SequenceClassifier, tiny_config(family, hidden_dropout=0.2), 3)
     assert model.dropout == 0.2
     model = make(SequenceClassifier, tiny_config(family), 3, 0.5)
-    rates = [m.p for m in model.head.modules() if isinstance(m, torch.nn.Dropout)]
-    assert rates.count(0.5) == where
+    assert (model.head.input_dropout, model.head.output_dropout).count(0.5) == where
+    seeds = torch.tensor([1, 1, 2])
+    assert torch.equal(model(IDS), model(IDS, dropout_seed=seeds[0]))
     model.train()
+    one, same, other = (model(IDS, dropout_seed=seed) for seed in seeds)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
     assert not torch.equal(model(IDS), model(IDS))
 
 

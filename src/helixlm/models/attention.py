@@ -2,8 +2,7 @@
 
 Comes in: queries, keys and values of one layer, and who may see whom. Goes out: the mixed values.
 `reference` is the formula, written out; `sdpa` is PyTorch's fused kernel, which keeps no matrix
-of scores where the device allows it. Both drop attention probabilities at the same rate, but
-not the same ones.
+of scores where the device allows it.
 
 Shape letters: B rows, H heads, Q queries, K keys, L tokens in a row, D width of a head.
 """
@@ -13,6 +12,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from helixlm.models.dropout import dropout
 
 Path = Literal["reference", "sdpa"]
 
@@ -57,6 +58,8 @@ def attention(
     *,
     mask: Tensor | None = None,
     dropout_p: float = 0.0,
+    dropout_seed: Tensor | None = None,
+    dropout_place: int = 0,
     path: Path = "sdpa",
 ) -> Tensor:
     """Mix values by the likeness of queries and keys: ``softmax(q k' / sqrt(D)) v``.
@@ -70,9 +73,12 @@ def attention(
     mask : Tensor, bool, broadcastable to (B, H, Q, K), optional
         True where a query may look at a key (`padding_mask`, `document_mask`). None: everywhere.
     dropout_p : float
-        Share of the probabilities that is dropped; 0 outside training.
+        Share of the probabilities that is dropped in training.
+    dropout_seed, dropout_place
+        Fix which ones, as in `dropout.dropout`. Without a seed none are dropped.
     path : {"sdpa", "reference"}
-        How it is computed.
+        How it is computed. Where probabilities are dropped on a CPU both are the formula: the
+        fused kernel cannot drop there, PyTorch itself falls back to the formula.
 
     Returns
     -------
@@ -83,15 +89,17 @@ def attention(
     ----------
     Vaswani et al. (2017), Attention is all you need, section 3.2.1.
     """
-    if path == "sdpa":
+    dropped = dropout_p if dropout_seed is not None else 0.0
+    if path == "sdpa" and not (dropped and q_BHQD.device.type == "cpu"):
         return F.scaled_dot_product_attention(
-            q_BHQD, k_BHKD, v_BHKD, attn_mask=mask, dropout_p=dropout_p
+            q_BHQD, k_BHKD, v_BHKD, attn_mask=mask, dropout_p=dropped
         )
-    score_BHQK = q_BHQD @ k_BHKD.transpose(-2, -1) * q_BHQD.shape[-1] ** -0.5
+    score_BHQK = (q_BHQD * q_BHQD.shape[-1] ** -0.5) @ k_BHKD.transpose(-2, -1)
     if mask is not None:
         # Not -inf: a query that sees nothing would give NaN, in its gradient too.
         score_BHQK = score_BHQK.masked_fill(~mask, torch.finfo(score_BHQK.dtype).min)
-    weight_BHQK = score_BHQK.softmax(-1)
+    weight_BHQK = dropout(score_BHQK.softmax(-1), dropout_p, dropout_seed, dropout_place)
+    mixed_BHQD = weight_BHQK @ v_BHKD
     if mask is not None:
-        weight_BHQK = weight_BHQK.masked_fill(~mask, 0.0)
-    return F.dropout(weight_BHQK, dropout_p) @ v_BHKD
+        mixed_BHQD = mixed_BHQD.masked_fill(~mask.any(-1, keepdim=True), 0.0)
+    return mixed_BHQD

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from helixlm.errors import InputError
 from helixlm.models.attention import Path, attention, document_mask, padding_mask
 from helixlm.models.config import EncoderConfig
+from helixlm.models.dropout import draw_seed, dropout
 from helixlm.models.lookup import Lookup
 
 
@@ -42,7 +43,7 @@ class Encoder(nn.Module):
         self.config = config
         self.attention_path: Path = "sdpa"
         self.embeddings = Embeddings(config)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layers))
+        self.layers = nn.ModuleList(Layer(config, n) for n in range(config.num_layers))
 
     def forward(
         self,
@@ -52,6 +53,7 @@ class Encoder(nn.Module):
         document_ids_BL: Tensor | None = None,
         token_type_ids_BL: Tensor | None = None,
         select_index_M: Tensor | None = None,
+        dropout_seed: Tensor | None = None,
     ) -> Tensor:
         """Encode rows of tokens.
 
@@ -70,6 +72,9 @@ class Encoder(nn.Module):
         select_index_M : Tensor, int64, shape (M,), optional
             Flat positions ``b * L + l`` of the tokens that are asked for. The last layer then does
             all but its attention for these alone; the result is the same, the work is less.
+        dropout_seed : Tensor, int64, scalar, on the CPU, optional
+            Fixes what is dropped in training on a CPU. None draws it from PyTorch's global
+            generator.
 
         Returns
         -------
@@ -100,53 +105,70 @@ class Encoder(nn.Module):
         elif document_ids_BL is not None:
             mask = document_mask(document_ids_BL)
 
-        hidden = self.embeddings(input_ids_BL, document_ids_BL, token_type_ids_BL)
+        seed = None
+        if self.training:
+            seed = draw_seed(input_ids_BL.device) if dropout_seed is None else dropout_seed
+        hidden = self.embeddings(input_ids_BL, document_ids_BL, token_type_ids_BL, seed)
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             select = select_index_M if index == last else None
-            hidden = layer(hidden, mask, self.attention_path, select)
+            hidden = layer(hidden, mask, self.attention_path, seed, select)
         return hidden
 
 
 class Layer(nn.Module):
     """Attention and a feed-forward part, each added to the stream and normalised."""
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, index: int) -> None:
         super().__init__()
         width = config.hidden_size
         self.num_heads = config.num_heads
         self.attention_dropout = config.attention_dropout
+        self.hidden_dropout = config.hidden_dropout
+        self.place = 1 + 3 * index  # the first of this layer's three uses of dropout
         self.qkv = nn.Linear(width, 3 * width)  # rows: all queries, all keys, all values
         self.attention_output = nn.Linear(width, width)
         self.attention_norm = nn.LayerNorm(width, eps=config.norm_eps)
         self.up = nn.Linear(width, config.intermediate_size)
         self.down = nn.Linear(config.intermediate_size, width)
         self.feed_forward_norm = nn.LayerNorm(width, eps=config.norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout)
 
     def forward(
         self,
         hidden_BLC: Tensor,
         mask: Tensor | None,
         path: Path,
+        seed: Tensor | None,
         select_index_M: Tensor | None = None,
     ) -> Tensor:
         """Return the stream after this layer, (B, L, C), or (M, C) for selected tokens."""
-        hidden, mixed = hidden_BLC, self._attend(hidden_BLC, mask, path)
+        hidden, mixed = hidden_BLC, self._attend(hidden_BLC, mask, path, seed)
         if select_index_M is not None:
             # All tokens were looked at; from here on every token is on its own.
             hidden = select_tokens(hidden, select_index_M)
             mixed = select_tokens(mixed, select_index_M)
-        hidden = self.attention_norm(hidden + self.dropout(self.attention_output(mixed)))
-        return self.feed_forward_norm(hidden + self.dropout(self._feed_forward(hidden)))
+        update = dropout(self.attention_output(mixed), self.hidden_dropout, seed, self.place + 1)
+        hidden = self.attention_norm(hidden + update)
+        update = dropout(self._feed_forward(hidden), self.hidden_dropout, seed, self.place + 2)
+        return self.feed_forward_norm(hidden + update)
 
-    def _attend(self, hidden_BLC: Tensor, mask: Tensor | None, path: Path) -> Tensor:
+    def _attend(
+        self, hidden_BLC: Tensor, mask: Tensor | None, path: Path, seed: Tensor | None
+    ) -> Tensor:
         q_BHLD, k_BHLD, v_BHLD = (
             part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for part in self.qkv(hidden_BLC).chunk(3, dim=-1)
         )
-        dropout_p = self.attention_dropout if self.training else 0.0
-        mixed_BHLD = attention(q_BHLD, k_BHLD, v_BHLD, mask=mask, dropout_p=dropout_p, path=path)
+        mixed_BHLD = attention(
+            q_BHLD,
+            k_BHLD,
+            v_BHLD,
+            mask=mask,
+            dropout_p=self.attention_dropout,
+            dropout_seed=seed,
+            dropout_place=self.place,
+            path=path,
+        )
         return mixed_BHLD.transpose(1, 2).flatten(2)
 
     def _feed_forward(self, hidden: Tensor) -> Tensor:
@@ -166,13 +188,13 @@ class Embeddings(nn.Module):
         )
         self.token_type = Lookup(config.type_vocab_size, width)
         self.norm = nn.LayerNorm(width, eps=config.norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout)
 
     def forward(
         self,
         input_ids_BL: Tensor,
         document_ids_BL: Tensor | None,
         token_type_ids_BL: Tensor | None,
+        seed: Tensor | None,
     ) -> Tensor:
         """Return the first hidden vectors, (B, L, C)."""
         position_BL = number_positions(input_ids_BL, document_ids_BL, self.config)
@@ -181,7 +203,7 @@ class Embeddings(nn.Module):
         else:
             token_type = self.token_type(token_type_ids_BL)
         hidden_BLC = self.word(input_ids_BL) + token_type + self.position(position_BL)
-        return self.dropout(self.norm(hidden_BLC))
+        return dropout(self.norm(hidden_BLC), self.config.hidden_dropout, seed, 0)
 
 
 def number_positions(

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helixlm.models.config import EncoderConfig
+from helixlm.models.dropout import draw_seed
+from helixlm.models.dropout import dropout as drop
 from helixlm.models.encoder import Encoder
 
 
@@ -42,12 +44,13 @@ class MaskedLM(nn.Module):
         document_ids_BL: Tensor | None = None,
         token_type_ids_BL: Tensor | None = None,
         masked_index_M: Tensor | None = None,
+        dropout_seed: Tensor | None = None,
     ) -> Tensor:
         """Predict tokens.
 
         Parameters
         ----------
-        input_ids_BL, attention_mask_BL, document_ids_BL, token_type_ids_BL : Tensor
+        input_ids_BL, attention_mask_BL, document_ids_BL, token_type_ids_BL, dropout_seed : Tensor
             As in `Encoder.forward`.
         masked_index_M : Tensor, int64, shape (M,), optional
             Flat positions ``b * L + l`` to predict; only these pass through the head and through
@@ -64,6 +67,7 @@ class MaskedLM(nn.Module):
             document_ids_BL=document_ids_BL,
             token_type_ids_BL=token_type_ids_BL,
             select_index_M=masked_index_M,
+            dropout_seed=dropout_seed,
         )
         return self.head(hidden, self.encoder.embeddings.word.weight)
 
@@ -126,12 +130,13 @@ class SequenceClassifier(nn.Module):
         *,
         attention_mask_BL: Tensor | None = None,
         token_type_ids_BL: Tensor | None = None,
+        dropout_seed: Tensor | None = None,
     ) -> Tensor:
         """Classify sequences, one a row.
 
         Parameters
         ----------
-        input_ids_BL, attention_mask_BL, token_type_ids_BL : Tensor
+        input_ids_BL, attention_mask_BL, token_type_ids_BL, dropout_seed : Tensor
             As in `Encoder.forward`. The first token of a row is the one that is read (``<s>``).
 
         Returns
@@ -140,14 +145,17 @@ class SequenceClassifier(nn.Module):
             Logits of the labels.
         """
         num_rows, num_tokens = input_ids_BL.shape
+        if self.training and dropout_seed is None:
+            dropout_seed = draw_seed(input_ids_BL.device)
         first_B = torch.arange(num_rows, device=input_ids_BL.device) * num_tokens
         hidden_BC = self.encoder(
             input_ids_BL,
             attention_mask_BL=attention_mask_BL,
             token_type_ids_BL=token_type_ids_BL,
             select_index_M=first_B,
+            dropout_seed=dropout_seed,
         )
-        return self.head(hidden_BC)
+        return self.head(hidden_BC, dropout_seed if self.training else None)
 
 
 class SequenceHead(nn.Module):
@@ -157,13 +165,14 @@ class SequenceHead(nn.Module):
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.output = nn.Linear(config.hidden_size, num_labels)
-        self.input_dropout = nn.Dropout(dropout if config.family == "roberta" else 0.0)
-        self.output_dropout = nn.Dropout(dropout)
+        self.input_dropout = dropout if config.family == "roberta" else 0.0
+        self.output_dropout = dropout
 
-    def forward(self, hidden_BC: Tensor) -> Tensor:
-        """Return logits, float32, (B, K)."""
-        hidden_BC = torch.tanh(self.dense(self.input_dropout(hidden_BC)))
-        return self.output(self.output_dropout(hidden_BC)).float()
+    def forward(self, hidden_BC: Tensor, seed: Tensor | None = None) -> Tensor:
+        """Return logits, float32, (B, K); with a seed, values are dropped."""
+        hidden_BC = drop(hidden_BC, self.input_dropout, seed, -1)
+        hidden_BC = drop(torch.tanh(self.dense(hidden_BC)), self.output_dropout, seed, -2)
+        return self.output(hidden_BC).float()
 
 
 Model = Encoder | MaskedLM | SequenceClassifier
