@@ -173,7 +173,3 @@ class SequenceHead(nn.Module):
         hidden_BC = drop(hidden_BC, self.input_dropout, seed, -1)
         hidden_BC = drop(torch.tanh(self.dense(hidden_BC)), self.output_dropout, seed, -2)
         return self.output(hidden_BC).float()
-
-
-Model = Encoder | MaskedLM | SequenceClassifier
-"""Every kind of model that is built here."""
