@@ -46,6 +46,10 @@ class EncoderConfig(BaseModel):
     """Added to the variance in every LayerNorm."""
     initializer_range: float = Field(0.02, gt=0)
     """Standard deviation of fresh weights."""
+    initialisation: Literal["normal", "local"] = "normal"
+    """How fresh weights are drawn: "normal", as BERT does, or "local", with attention that begins
+    at the nearest tokens, see `init.initialise`. It changes how soon a model learns, not what it
+    is."""
     activation: Literal["gelu"] = "gelu"
     """Non-linearity of the feed-forward part and the masked-language head (the exact, erf form)."""
     norm: Literal["post"] = "post"

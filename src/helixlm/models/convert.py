@@ -37,9 +37,10 @@ _SETTINGS = {
     "attention_dropout": "attention_probs_dropout_prob",
     "norm_eps": "layer_norm_eps",
     "initializer_range": "initializer_range",
+    "initialisation": "helixlm_initialisation",
     "activation": "hidden_act",
 }
-"""Our settings, and what `RobertaConfig` and `BertConfig` call them."""
+"""Our settings, and what `RobertaConfig` and `BertConfig` call them; they keep ours as it is."""
 
 _HF_DEFAULTS = {
     "type_vocab_size": 2,
@@ -47,6 +48,7 @@ _HF_DEFAULTS = {
     "attention_probs_dropout_prob": 0.1,
     "layer_norm_eps": 1e-12,
     "initializer_range": 0.02,
+    "helixlm_initialisation": "normal",
     "hidden_act": "gelu",
 }
 """What transformers assumes for a setting that ``config.json`` leaves out."""

@@ -43,6 +43,8 @@ class ModelConfig(BaseModel):
     """Epsilon of LayerNorm."""
     initializer_range: float = 0.02
     """Standard deviation of fresh weights."""
+    initialisation: str = "normal"
+    """"normal", as BERT, or "local": attention that begins at the nearest tokens."""
     pad_token_id: int | None = None
     """Padding id inside the model; null takes the tokenizer's. The published TinyDNABERT has 1
     here, which is </s> in its vocabulary."""

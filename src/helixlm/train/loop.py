@@ -86,7 +86,9 @@ class _Window(NamedTuple):
         )
 
 
-def masked_loss(model: nn.Module, micro: MicroBatch, precision: str) -> tuple[Tensor, Tensor]:
+def masked_loss(
+    model: nn.Module, micro: MicroBatch, precision: str, dropout_seed: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the summed loss and the number of right predictions of one micro-batch."""
     device_type = micro.input_ids_BL.device.type
     with torch.autocast(device_type, dtype=torch.bfloat16, enabled=precision == "bf16"):
@@ -94,14 +96,15 @@ def masked_loss(model: nn.Module, micro: MicroBatch, precision: str) -> tuple[Te
             micro.input_ids_BL,
             document_ids_BL=micro.document_ids_BL,
             masked_index_M=micro.masked_index_M,
+            dropout_seed=dropout_seed,
         )
     with torch.autocast(device_type, enabled=False):
         loss = summed_loss(logits_MV, micro.labels_M)
         return loss, count_correct(logits_MV.detach(), micro.labels_M)
 
 
-def dropout_seed(seed: int, step: int, micro: int, rank: int) -> int:
-    """Return the seed of the global generator for one forward pass."""
+def seed_of_pass(seed: int, step: int, micro: int, rank: int) -> int:
+    """Return the seed of dropout in one forward pass."""
     return int(CounterRng("dropout", seed, step, micro, rank).words(1)[0] >> 1)
 
 
@@ -374,11 +377,15 @@ class _Run:
         self.model.train()
         total = torch.zeros((), device=accelerator.device)
         for number, micro in enumerate(batch.micro):
-            torch.manual_seed(dropout_seed(self.seed, self.step, number, accelerator.process_index))
+            seed = seed_of_pass(self.seed, self.step, number, accelerator.process_index)
+            torch.manual_seed(seed)
             joined = number == len(batch.micro) - 1
             with contextlib.nullcontext() if joined else accelerator.no_sync(self.model):
                 loss, _ = self.loss_function(
-                    self.model, micro.to(accelerator.device), config.precision
+                    self.model,
+                    micro.to(accelerator.device),
+                    config.precision,
+                    torch.tensor(seed),
                 )
                 # DDP averages gradients over devices; the sum over all masked tokens is wanted.
                 (loss * (accelerator.num_processes / num_masked)).backward()
