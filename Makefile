@@ -48,8 +48,12 @@ format: $(VENV)/.lint
 bench: $(VENV)/.test
 	$(PY) benchmarks/train_step.py
 
-# The API reference under docs/api.md, made from the docstrings.
-docs: $(VENV)/.demo
+$(VENV)/.docs: $(VENV)/.demo
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt pdoc==16.0.0
+	touch $@
+
+# The API reference, made from the docstrings: open docs/api/index.html.
+docs: $(VENV)/.docs
 	$(PY) docs/make_api.py
 
 clean:
