@@ -15,7 +15,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 import typer
 
@@ -140,7 +139,10 @@ def test_commands_exist(page, tmp_path, monkeypatch):
     for text in blocks(page, "yaml"):
         Path("mine.yaml").write_text(text)
     for arguments in commands(page):
-        options = parse(arguments)
+        if arguments[0] == "VERB":
+            continue
+        named = len(arguments) == 1  # a verb that is only spoken of
+        options = parse([*arguments, "--help"] if named else arguments)
         changes = options.get("overrides") or []
         if "recipe" in options or changes:
             load_recipe(options.get("recipe") or "demo", changes)
@@ -149,23 +151,21 @@ def test_commands_exist(page, tmp_path, monkeypatch):
 def parse(arguments):
     """Parse a command with the real command line, and return its options."""
     command, given = typer.main.get_command(app), repeat_options(arguments)
-    context = click.Context(command)
-    while isinstance(command, click.Group):
-        flags = {"-h", "--help", "--version", "--debug", "VERB"}
-        if not given or set(given) <= flags:
+    while hasattr(command, "commands"):
+        if not given or set(given) <= {"-h", "--help", "--version", "--debug"}:
             return {}
-        name, command, given = command.resolve_command(context, given)
-        context = click.Context(command, info_name=name, parent=context)
-    if "--help" in given:
-        return {}
-    return command.make_context(command.name, given).params
+        name, *given = given
+        assert name in command.commands, name
+        command = command.commands[name]
+    return {} if "--help" in given else command.make_context(command.name, given).params
 
 
 def test_a_command_that_does_not_exist_is_seen():
-    assert parse(["pretrain", "--fasta", "a", "b", "-o", "run"])["fasta"] is not None
-    with pytest.raises(click.NoSuchOption, match="--steps"):
+    found = parse(["pretrain", "--fasta", "a", "b", "-o", "run", "--set", "seed=1"])
+    assert (len(found["fasta"]), found["overrides"]) == (2, ["seed=1"])
+    with pytest.raises(Exception, match="--steps"):
         parse(["pretrain", "--steps", "5", "-o", "run"])
-    with pytest.raises(click.UsageError, match="fly"):
+    with pytest.raises(AssertionError, match="fly"):
         parse(["fly"])
 
 
