@@ -24,6 +24,8 @@ from transformers import RobertaConfig, RobertaForMaskedLM
 
 from helixlm.models.config import num_parameters
 from helixlm.models.convert import from_hf
+from helixlm.models.encoder import compile_layers
+from helixlm.models.heads import MaskedLM
 from helixlm.rng import CounterRng
 from helixlm.train.batches import (
     BatchConfig,
@@ -112,17 +114,18 @@ def full_labels(micro: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def our_step(
-    model: torch.nn.Module, batch: StepBatch, *, precision: str, compiled: bool
+    model: MaskedLM, batch: StepBatch, *, precision: str, compiled: bool
 ) -> Callable[[], float]:
     """Return a function that takes one step as `helixlm pretrain` does."""
     optimizer = build_optimizer(model, lr=1e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-5)
-    loss_function = torch.compile(masked_loss, dynamic=False) if compiled else masked_loss
+    if compiled:
+        compile_layers(model.encoder)
 
     def step() -> float:
         model.train()
         total = 0.0
         for micro in batch.micro:
-            loss, _ = loss_function(model, micro, precision)
+            loss, _ = masked_loss(model, micro, precision)
             (loss / batch.num_masked).backward()
             total += float(loss.detach()) / batch.num_masked
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -78,7 +78,7 @@ def test_the_files_hold_what_transformers_writes(make, tiny_hf, tmp_path, family
     fixed = ("architectures", "model_type", "dtype", "hidden_act", "tie_word_embeddings")
     for name in fixed:
         assert settings[0][name] == settings[1][name]
-    assert settings[0].keys() - settings[1].keys() <= {"problem_type"}
+    assert settings[0].keys() - settings[1].keys() <= {"problem_type", "helixlm_initialisation"}
     expected = hf_model(input_ids=IDS).logits
     torch.testing.assert_close(load_model(tmp_path / "theirs")(IDS), expected, rtol=0, atol=1e-5)
 

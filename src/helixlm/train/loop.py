@@ -23,6 +23,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from helixlm.errors import StateError
+from helixlm.models.encoder import compile_layers
 from helixlm.models.heads import MaskedLM
 from helixlm.rng import CounterRng
 from helixlm.train.baselines import Baselines, counting_baselines
@@ -211,9 +212,8 @@ class _Run:
             weight_decay=config.weight_decay,
         )
         self.model = accelerator.prepare_model(model)
-        self.loss_function = (
-            torch.compile(masked_loss, dynamic=False) if config.compile else masked_loss
-        )
+        if config.compile:
+            compile_layers(model.encoder)
         rank, world_size = accelerator.process_index, accelerator.num_processes
         self.stream = TrainingStream(
             train,
@@ -381,7 +381,7 @@ class _Run:
             torch.manual_seed(seed)
             joined = number == len(batch.micro) - 1
             with contextlib.nullcontext() if joined else accelerator.no_sync(self.model):
-                loss, _ = self.loss_function(
+                loss, _ = masked_loss(
                     self.model,
                     micro.to(accelerator.device),
                     config.precision,
