@@ -377,6 +377,7 @@ MARKS: dict[str, Callable[[Demo], str]] = {
     "epochs": lambda d: f"{d.summary['epochs']:.1f}",
     "training_time": _minutes,
     "uniform_loss": lambda d: f"{math.log(_regular(d)):.3f}",
+    "uniform_bits": lambda d: f"{math.log2(_regular(d)) / d.tokens.bases_per_token:.2f}",
     "validation_loss": _loss("loss"),
     "validation_probability": _probability("loss"),
     "validation_bits": _loss("bits_per_base"),
