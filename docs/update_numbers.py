@@ -20,7 +20,7 @@ import numpy as np
 
 from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.fasta import iter_chunks
-from helixlm.data.windows import Window
+from helixlm.data.windows import Window, WindowConfig
 from helixlm.inference import LoadedModel, load, masked_probabilities
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
@@ -326,6 +326,10 @@ def _probability(key: str) -> Callable[[Demo], str]:
     return lambda demo: f"{math.exp(-_best(demo)[key]):.4f}"
 
 
+def _longest_window(config: WindowConfig) -> int:
+    return config.max_bp - (config.upper_bound == "exclusive")
+
+
 def _minutes(demo: Demo) -> str:
     seconds = demo.summary["seconds"]
     return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.1f} minutes"
@@ -352,6 +356,8 @@ MARKS: dict[str, Callable[[Demo], str]] = {
     "promoter_test": _count("promoter_test"),
     "splice_donor_train": _count("splice_donor_train"),
     "splice_donor_test": _count("splice_donor_test"),
+    "window_min": lambda d: f"{d.recipe.windows.min_bp:,}",
+    "window_max": lambda d: f"{_longest_window(d.recipe.windows):,}",
     "fasta": _fasta,
     "window": _window,
     "vocabulary": lambda d: f"{d.loaded.tokenizer.vocab_size:,}",
@@ -360,6 +366,7 @@ MARKS: dict[str, Callable[[Demo], str]] = {
     "longest_token": lambda d: str(int(d.tokens.token_bp.max())),
     "merges": _merges,
     "tokenized": _tokenized,
+    "masked_share": lambda d: f"{d.recipe.masking.rate:.0%}",
     "masked": _masked,
     "parameters": lambda d: f"{d.summary['parameters']:,}",
     "layers": lambda d: str(d.recipe.model.num_layers),

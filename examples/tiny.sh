@@ -18,8 +18,8 @@ $helixlm simulate --small --seed 7 -o "$out/world"
 #    tokens. Two chromosomes are held out, to be judged on. Stopped? Give the command again.
 $helixlm pretrain --recipe demo --fasta "$out/world/alba.fa" --validation-contigs chr2,chr3 \
     --set train.steps="$steps" --set train.warmup_steps=10 --set train.validate_every=100 \
-    --set model.hidden_size=64 --set model.num_layers=2 --set model.intermediate_size=128 \
-    -o "$out/run"
+    --set model.hidden_size=64 --set model.num_heads=2 --set model.num_layers=2 \
+    --set model.intermediate_size=128 -o "$out/run"
 
 # 3. Fine-tune on labelled sequences (a CSV with the columns sequence and label) and score on a
 #    chromosome that the model has never seen, beside the majority class, k-mer regression and

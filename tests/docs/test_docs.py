@@ -113,7 +113,7 @@ def test_readme_code_runs(models):
     space = run_code(ROOT / "README.md")
     assert space["loaded"].kind == "masked"
     assert space["done"].num_sequences == 5
-    assert space["logits"].shape[-1] == 256
+    assert space["logits"].shape[-1] == space["loaded"].tokenizer.vocab_size
 
 
 def test_how_to_code_runs(models):
