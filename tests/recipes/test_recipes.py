@@ -99,7 +99,7 @@ def test_all_problems_are_told_at_once_with_their_place(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model.num_heads=7"], "hidden_size 512 is no multiple of num_heads 7"),
+        (["model.num_heads=7"], "model: hidden_size 512 is no multiple of num_heads 7: every"),
         (["batches.row_tokens=600"], "batches.row_tokens 600 is over the 512 tokens that"),
         (["train.micro_rows=100"], "batches.rows 128 is no multiple of train.micro_rows 100"),
         (["train.warmup_steps=200000"], "warmup_steps 200000 is not below steps 200000"),

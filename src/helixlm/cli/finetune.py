@@ -29,8 +29,13 @@ def finetune(
         list[int] | None, typer.Option("--seeds", help="Training seeds. Default: 0.")
     ] = None,
     recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="Recipe whose finetune section to use.")
-    ] = "tinydnabert",
+        str | None,
+        typer.Option(
+            "--recipe",
+            "-r",
+            help="Recipe whose finetune section to use. Default: the run's own, or tinydnabert.",
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a setting, such as --set finetune.max_steps=500."),
@@ -52,7 +57,8 @@ def finetune(
     from helixlm.tasks.finetune import finetune as run_finetune
 
     settings = list(overrides or []) + (["finetune.truncate=true"] if truncate else [])
-    config = load_recipe(recipe, settings).finetune
+    own = Path(model) / "recipe.yaml"
+    config = load_recipe(recipe or (own if own.is_file() else "tinydnabert"), settings).finetune
     chosen = METHODS if methods == "all" else tuple(x.strip() for x in methods.split(","))
     if chosen == ("pretrained",) and len(seeds or [0]) == 1:
         with Terminal().stage("Fine-tuning", config.max_steps) as progress:

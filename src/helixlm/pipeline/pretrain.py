@@ -150,6 +150,7 @@ def pretrain(
             )
         exported = _export(run, training, tokenizer) if training.finished else None
         summary = _summary(resolved, source, tokenizer, training, parameters)
+        summary["corpus"] = str(source.path.resolve())
         summary["epochs"] = training.tokens / max(1, store.split("train").num_tokens)
         write_json(run / "summary.json", summary)
     return PretrainResult(run, exported, training, parameters, summary)

@@ -81,7 +81,8 @@ def write_run_report(
     recipe = load_recipe(run / "recipe.yaml")
     summary = json.loads((run / "summary.json").read_text())
     loaded = load(run)
-    corpus = open_corpus(run / "corpus") if (run / "corpus").exists() else None
+    corpus_path = run / "corpus" if (run / "corpus").exists() else Path(summary["corpus"])
+    corpus = open_corpus(corpus_path) if corpus_path.exists() else None
     if examples is None:
         examples = [] if corpus is None else [_window_example(loaded, corpus)]
     report = RunReport(

@@ -4,7 +4,7 @@ Each section is the configuration class that lives beside its component; here th
 checked against each other. A recipe is frozen: overrides make a new one.
 """
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import WindowConfig
@@ -88,8 +88,9 @@ class Recipe(BaseModel):
         problems = []
         try:
             encoder = self.model.encoder(vocab_size=1 << 30, pad_token_id=1)
-        except ValueError as error:
-            raise ValueError(f"model: {error}") from error
+        except ValidationError as error:
+            found = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
+            raise ValueError(f"model: {found}") from error
         if self.batches.row_tokens > encoder.max_tokens:
             problems.append(
                 f"batches.row_tokens {self.batches.row_tokens} is over the {encoder.max_tokens} "
