@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from helixlm.data.simulate import LayoutError, load_world, simulate, small_config
+from helixlm.data.simulate import LayoutError, SelectionConfig, load_world, simulate, small_config
 from helixlm.errors import StateError
 
 FROZEN = "x"
@@ -166,3 +166,38 @@ def test_a_world_of_another_version_is_refused(copy):
     (copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(StateError, match="format version 99"):
         load_world(copy)
+
+
+def test_a_bare_world_is_a_world(tmp_path, readers):
+    """No introns, repeats, enhancers, TATA, inner gaps or variants; one branch of length 0."""
+    none = dict.fromkeys(
+        (
+            "repeat_share",
+            "tandem_share",
+            "enhancers_per_100kbp",
+            "tata_share",
+            "gaps_per_contig",
+            "diversity",
+            "structural_variants",
+        ),
+        0,
+    )
+    changes = none | {
+        "tree": "(alba:0,rubra:0.02);",
+        "intron_weights": (1,),
+        "individuals": 1,
+        "selection": SelectionConfig(synonymous_per_bit=0.03, matrix_per_bit=0.03),
+    }
+    config = small_config().model_copy(update=changes)
+    world = simulate(tmp_path / "bare", config)
+    assert {c: len(s) for c, s in readers.genome(world.fasta()).items()} == config.contig_bp
+    for name in ("repeats", "enhancers", "tata"):
+        assert world.bed(name).read_text() == ""
+    assert len(readers.bed(world.bed("gaps"))) == 6
+    assert "DONOR" not in world.bed("signals").read_text()
+    assert world.task("splice_donor", "train").read_text() == "sequence,label\n"
+    assert len(world.task("promoter", "train").read_text().splitlines()) > 10
+    assert [line for line in world.vcf.read_text().splitlines() if line[0] != "#"] == []
+    haplotypes = (world.path / "haplotypes.tsv").read_text().splitlines()[1:]
+    assert len({line.split("\t")[-1] for line in haplotypes}) == 3  # both are the reference
+    assert min(world.effects(c)["selection"].min() for c in config.contig_bp) == -30_000

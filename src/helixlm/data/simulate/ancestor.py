@@ -13,14 +13,13 @@ from helixlm.data.simulate import matrices as pwm
 from helixlm.data.simulate.codons import draw_families
 from helixlm.data.simulate.config import WorldConfig
 from helixlm.data.simulate.features import FeatureList, Features
-from helixlm.data.simulate.genes import GenePlan, plan_gene, write_gene
+from helixlm.data.simulate.genes import GenePlan, Stretch, place_sites, plan_gene, write_gene
 from helixlm.data.simulate.layout import (
     Free,
     N,
     background,
     genes_on_contig,
     lay_out,
-    reverse_complement_codes,
 )
 from helixlm.data.simulate.repeats import write_interspersed, write_tandem
 from helixlm.rng import CounterRng
@@ -102,16 +101,6 @@ def _write_enhancers(
         if start is None:
             return
         features.add("enhancer", start, start + length, name=f"e{number + 1:04d}")
+        stretch = Stretch(codes[start : start + length], start, 1, -1, features)
         sites = rng.integer(_ENHANCER_SITES[0], _ENHANCER_SITES[1] + 1)
-        for index in range(sites):
-            names = pwm.ENHANCER_FACTORS
-            matrix = pwm.FACTORS[names[rng.integer(0, len(names))]]
-            low = start + length * index // sites
-            high = start + length * (index + 1) // sites - matrix.width
-            place = rng.integer(low, high)
-            strand = 1 - 2 * rng.integer(0, 2)
-            drawn = matrix.draw(rng)
-            if strand < 0:
-                drawn = reverse_complement_codes(drawn)
-            codes[place : place + matrix.width] = drawn
-            features.add("site", place, place + matrix.width, name=matrix.name, strand=strand)
+        place_sites(stretch, pwm.ENHANCER_FACTORS, 0, length, sites, rng)

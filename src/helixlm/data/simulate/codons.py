@@ -37,7 +37,7 @@ _USAGE = {
     "V": "GTT GTC GTG GTA",
     "*": "TAA TGA TAG",
 }
-_SHARES = {1: (100,), 2: (82, 18), 3: (70, 24, 6), 4: (62, 20, 12, 6), 6: (56, 18, 10, 8, 5, 3)}
+_SHARES = {1: (100,), 2: (88, 12), 3: (78, 17, 5), 4: (70, 17, 9, 4), 6: (62, 17, 9, 6, 4, 2)}
 
 # Amino acids that stand in for each other at little cost; the others form groups of one.
 _GROUPS = ("AVLIM", "FYW", "STNQ", "KRH", "DE", "G", "P", "C")
@@ -54,6 +54,7 @@ def codon_number(text: str) -> int:
     return 16 * first + 4 * second + third
 
 
+MAX_COST = 30_000  # 1/1,000,000; selection coefficients are kept in 16 bits
 START = codon_number("ATG")
 _USAGE_NUMBERS = {aa: [codon_number(c) for c in text.split()] for aa, text in _USAGE.items()}
 
@@ -165,5 +166,5 @@ def codon_costs(
                     effect[codon, i, base] = "missense"
                     near = group[old] == group[new]
                     value = selection.missense_conservative if near else selection.missense_radical
-                cost[codon, i, base] = round(1e6 * value)
+                cost[codon, i, base] = min(round(1e6 * value), MAX_COST)
     return effect, cost

@@ -65,12 +65,12 @@ class WorldConfig(BaseModel):
     """The species with individuals, variant effects, labels and tasks."""
     contig_bp: dict[str, Annotated[int, Field(ge=8_000, le=100_000_000)]] = Field(
         default={
-            "chr1": 270_000,
-            "chr2": 250_000,
-            "chr3": 240_000,
-            "chr4": 230_000,
-            "chr5": 270_000,
-            "chr6": 180_000,
+            "chr1": 250_000,
+            "chr2": 240_000,
+            "chr3": 220_000,
+            "chr4": 200_000,
+            "chr5": 360_000,
+            "chr6": 210_000,
         },
         min_length=3,
     )
@@ -81,7 +81,7 @@ class WorldConfig(BaseModel):
     """Contigs that give the test rows of the tasks; no model should see them before."""
 
     gc_permille: tuple[Annotated[int, Field(ge=100, le=900)], ...] = Field(
-        default=(330, 400, 470, 560), min_length=1
+        default=(310, 390, 480, 580), min_length=1
     )
     """GC contents of the regions (isochores), in 1/1000; one is drawn for each region."""
     gc_region_bp: tuple[int, int] = (15_000, 45_000)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixlm.data.simulate import matrices as pwm
-from helixlm.data.simulate.codons import START, codon_costs
+from helixlm.data.simulate.codons import MAX_COST, START, codon_costs
 from helixlm.data.simulate.config import SelectionConfig
 from helixlm.data.simulate.features import Features
 
@@ -210,7 +210,7 @@ def _collect(matrix: pwm.Matrix, features: Features, selection: SelectionConfig)
     if matrix.fixed.any():
         cost[matrix.fixed] = round(1e6 * selection.splice_site)
         name[matrix.fixed] = _CODE["splice_donor" if matrix is pwm.DONOR else "splice_acceptor"]
-    return _Sites(matrix, name, np.minimum(cost, 30_000), base, reverse)
+    return _Sites(matrix, name, np.minimum(cost, MAX_COST), base, reverse)
 
 
 def _add_sites(

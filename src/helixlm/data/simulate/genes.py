@@ -32,6 +32,9 @@ _FIRST_EXON_BP = 24  # least length
 _EXON_BP = 36  # least length of the others
 _KEEP_FROM_CODON_BP = 9  # no intron this near to the start or stop codon
 _LONG_INTRON_PERCENT = 8
+# Introns are poorer in G and C than what is around them, and have more T than A, as in plants.
+_INTRON_GC_PERCENT = 75
+_INTRON_T_PERMILLE = 640
 _POLYA_FROM_END_BP = (15, 26)  # where the signal ends, before the transcript does
 _BRANCH_GAP_BP = (2, 16)  # between branch point and acceptor
 
@@ -94,16 +97,30 @@ def plan_gene(config: WorldConfig, rng: CounterRng) -> GenePlan:
     )
 
 
-class _Stretch:
-    """A stretch of genome in the direction of transcription, with features on it."""
+class Stretch:
+    """A stretch of genome in the direction of transcription, with features on it.
+
+    Parameters
+    ----------
+    codes : ndarray, uint8, shape (length,)
+        Its bases, in its own direction.
+    start : int
+        Where it starts on the forward strand, genome-wide.
+    strand : int
+        Its direction, 1 or -1.
+    gene : int
+        Number of the gene that its features belong to, or -1.
+    features : FeatureList
+        Gets the features.
+    """
 
     def __init__(
-        self, codes: NDArray[np.uint8], start: int, gene: int, plan: GenePlan, features: FeatureList
+        self, codes: NDArray[np.uint8], start: int, strand: int, gene: int, features: FeatureList
     ) -> None:
         self.codes = codes
         self._start = start
+        self._strand = strand
         self._gene = gene
-        self._strand = plan.strand
         self._features = features
 
     def interval(self, start: int, end: int) -> tuple[int, int]:
@@ -155,7 +172,7 @@ def write_gene(
     gene : int
         Its number, from 0.
     gc_permille : int
-        GC content of the untranslated regions, 1/1000.
+        GC content of the untranslated regions, 1/1000; introns have less.
     families : list of str
         Protein domain families.
     features : FeatureList
@@ -172,10 +189,11 @@ def write_gene(
     local = codes[start:end].copy()
     if plan.strand < 0:
         local = reverse_complement_codes(local)
-    stretch = _Stretch(local, start, gene, plan, features)
+    stretch = Stretch(local, start, plan.strand, gene, features)
     spliced = _draw_spliced(plan, gc_permille, families, rng)
     cuts = _choose_cuts(spliced, plan, rng)
-    room = _write_transcript(stretch, spliced, cuts, plan, gene, rng)
+    intron_gc = gc_permille * _INTRON_GC_PERCENT // 100
+    room = _write_transcript(stretch, spliced, cuts, plan, gene, intron_gc, rng)
     _write_promoter(stretch, plan, gene, rng)
     codes[start:end] = stretch.codes if plan.strand > 0 else reverse_complement_codes(stretch.codes)
     return room
@@ -213,11 +231,12 @@ def _choose_cuts(spliced: NDArray[np.uint8], plan: GenePlan, rng: CounterRng) ->
 
 
 def _write_transcript(
-    stretch: _Stretch,
+    stretch: Stretch,
     spliced: NDArray[np.uint8],
     cuts: list[int],
     plan: GenePlan,
     gene: int,
+    intron_gc: int,
     rng: CounterRng,
 ) -> list[tuple[int, int]]:
     """Write exons and introns, add them as features, return the room in long introns."""
@@ -238,7 +257,7 @@ def _write_transcript(
         place = end
         if number < len(cuts):
             place += plan.introns_bp[number]
-            room += _write_intron(stretch, end, place, rng)
+            room += _write_intron(stretch, end, place, intron_gc, rng)
     stretch.add("gene", PROMOTER_BP, place, name)
     low, high = _POLYA_FROM_END_BP
     stretch.site(pwm.POLYA, place - rng.integer(low, high) - pwm.POLYA.width, rng)
@@ -246,9 +265,11 @@ def _write_transcript(
 
 
 def _write_intron(
-    stretch: _Stretch, start: int, end: int, rng: CounterRng
+    stretch: Stretch, start: int, end: int, gc_permille: int, rng: CounterRng
 ) -> list[tuple[int, int]]:
-    """Write the signals of the intron [start, end); return the room in it, if it is long."""
+    """Write the intron [start, end) and its signals; return the room in it, if it is long."""
+    gc = np.full(end - start, gc_permille)
+    stretch.codes[start:end] = background(gc, rng, t_permille=_INTRON_T_PERMILLE)
     exon = stretch.codes[start - pwm.DONOR_EXON_BP : start].copy()
     stretch.site(pwm.DONOR, start - pwm.DONOR_EXON_BP, rng)
     stretch.codes[start - pwm.DONOR_EXON_BP : start] = exon  # the codons stay
@@ -261,7 +282,7 @@ def _write_intron(
     return [stretch.interval(start + 20, branch - 20)]
 
 
-def _write_promoter(stretch: _Stretch, plan: GenePlan, gene: int, rng: CounterRng) -> None:
+def _write_promoter(stretch: Stretch, plan: GenePlan, gene: int, rng: CounterRng) -> None:
     """Write initiator, TATA box and two to four factor sites."""
     start = PROMOTER_BP  # of transcription
     stretch.add("promoter", 0, start + PROMOTER_INSIDE_BP, f"g{gene + 1:05d}")
@@ -273,7 +294,7 @@ def _write_promoter(stretch: _Stretch, plan: GenePlan, gene: int, rng: CounterRn
 
 
 def place_sites(
-    stretch: _Stretch, names: tuple[str, ...], start: int, end: int, count: int, rng: CounterRng
+    stretch: Stretch, names: tuple[str, ...], start: int, end: int, count: int, rng: CounterRng
 ) -> None:
     """Write `count` factor sites into [start, end), each in its own equal part of it."""
     for number in range(count):

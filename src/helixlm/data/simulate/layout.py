@@ -170,7 +170,9 @@ def _add_gc_regions(
         start = stop
 
 
-def background(gc_permille: NDArray[np.int64], rng: CounterRng) -> NDArray[np.uint8]:
+def background(
+    gc_permille: NDArray[np.int64], rng: CounterRng, *, t_permille: int = 500
+) -> NDArray[np.uint8]:
     """Return a sequence without features: independent bases, then most CpG decayed.
 
     Parameters
@@ -179,6 +181,8 @@ def background(gc_permille: NDArray[np.int64], rng: CounterRng) -> NDArray[np.ui
         Probability of G or C at each base before the decay, 1/1000.
     rng : CounterRng
         Where the bases are drawn from.
+    t_permille : int
+        Share of T among the A and T, 1/1000.
 
     Returns
     -------
@@ -186,10 +190,9 @@ def background(gc_permille: NDArray[np.int64], rng: CounterRng) -> NDArray[np.ui
         Codes 0 to 3.
     """
     length = len(gc_permille)
-    word = rng.integers(0, 2000, length)
-    strong = word // 2 < gc_permille
-    side = word % 2
-    codes = np.where(strong, 1 + side, 3 * side).astype(np.uint8)  # C or G, A or T
+    strong = rng.integers(0, 1000, length) < gc_permille
+    word = rng.integers(0, 1000, length)
+    codes = np.where(strong, 1 + (word < 500), 3 * (word < t_permille)).astype(np.uint8)
     cpg = np.flatnonzero((codes[:-1] == 1) & (codes[1:] == 2))
     fate = rng.integers(0, 100, len(cpg))
     codes[cpg[fate < _CPG_LOST // 2]] = 3

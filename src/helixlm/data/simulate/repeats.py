@@ -46,12 +46,15 @@ class Family(NamedTuple):
     cut_percent: int
 
 
+# Most copies are old, as in real genomes. With young ones (4 %) counting two neighbours of a
+# token predicts repeats almost perfectly (1.6 nats a token better), long before a model that
+# sees the whole window has learned them; with these the gain of counting is 0.5 nats.
 FAMILIES = (
-    Family("SINE1", 290, 560, 40, 40, 15),
-    Family("SINE2", 190, 460, 15, 20, 10),
-    Family("LINE1", 1400, 400, 20, 70, 90),
-    Family("LTR1", 430, 480, 15, 30, 30),
-    Family("DNA1", 160, 380, 10, 100, 10),
+    Family("SINE1", 290, 560, 40, 160, 15),
+    Family("SINE2", 190, 460, 15, 100, 10),
+    Family("LINE1", 900, 400, 20, 220, 90),
+    Family("LTR1", 430, 480, 15, 140, 30),
+    Family("DNA1", 160, 380, 10, 270, 10),
 )
 YOUNGEST = "SINE2"  # its copies are what structural insertions bring
 
