@@ -6,7 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from helixlm.data.simulate.evolve import draw_indel_bp, fixation_permillion
+from helixlm.data.simulate import small_config
+from helixlm.data.simulate.ancestor import build_ancestor
+from helixlm.data.simulate.evolve import (
+    Lineage,
+    draw_indel_bp,
+    fixation_permillion,
+    frozen,
+    insert_and_delete,
+)
 from helixlm.data.simulate.spectrum import Carriers, count_weights, draw_counts
 from helixlm.rng import CounterRng
 
@@ -168,3 +176,29 @@ def test_indels_are_mostly_short():
     assert 0.55 < (sizes == 1).mean() < 0.7
     assert sizes.min() == 1
     assert 10 < sizes.max() <= 30
+
+
+def test_indels_leave_all_other_bases_alone():
+    config = small_config()
+    before = build_ancestor(config)
+    length = len(before.codes)
+    parent = Lineage(before, np.arange(length))
+    child, following = insert_and_delete(parent, 1, 0.05, length, config)
+    after, identity = child.genome, child.identity
+    old = identity < length
+    assert (after.codes[old] == before.codes[identity[old]]).all()
+    assert (np.diff(identity[old]) > 0).all()  # in their old order
+    fresh = np.sort(identity[~old])
+    assert (fresh == np.arange(length, following)).all()
+    assert len(fresh) > 100
+    lost = np.setdiff1d(np.arange(length), identity)
+    assert len(lost) > 100
+    assert not frozen(before.features, length)[lost].any()
+    # Features begin and end at the same bases, unless these are lost.
+    for kind in ("gene", "exon", "cds", "site", "gap"):
+        one, other = before.features.of(kind), after.features.of(kind)
+        assert (one.name == other.name).all()
+        kept = ~np.isin(one.start, lost) & ~np.isin(one.end - 1, lost)
+        assert (identity[other.start[kept]] == one.start[kept]).all()
+    cds = after.features.of("cds")
+    assert (identity[cds.end - 1] == before.features.of("cds").end - 1).all()

@@ -83,6 +83,63 @@ def test_snvs_have_the_effects_of_the_table(world, records):
             assert s == pytest.approx(truth.selection, abs=1e-7)
 
 
+def test_indels_and_structural_variants_are_judged_by_what_they_touch(world, records, truth):
+    """Again from the files: frames from GFF3, and the largest cost of a change of each base."""
+    coding = {name: np.zeros(len(text), dtype=bool) for name, text in truth.upper.items()}
+    for gene in truth.genes.values():
+        for start, end in gene.parts["CDS"]:
+            coding[gene.contig][start:end] = True
+    seen = Counter()
+    for r in records:
+        if not sv_type(r) and len(r.ref) == len(r.alts[0]) == 1:
+            continue
+        effect, s = r.info["EFFECT"][0], r.info["S"][0]
+        change = len(r.alts[0]) - len(r.ref)
+        insertion = sv_type(r) == "INS" or (not sv_type(r) and change > 0)
+        if insertion:
+            touched = slice(r.start, r.start + 2)  # the bases on either side
+        elif sv_type(r) == "DUP":
+            touched = slice(r.start + 1, r.start + 1 + abs(r.info["SVLEN"][0]))
+        else:
+            first = r.start if sv_type(r) == "INV" and r.alts[0][0] != "<" else r.start + 1
+            touched = slice(first, r.stop)
+        frame = coding[r.contig][touched]
+        cost = -world.effects(r.contig)["selection"][touched].min(axis=1) / 1e6
+        if sv_type(r):
+            expected = 0.02 if frame.any() else cost.max()
+            assert effect == (
+                "structural_coding"
+                if frame.any()
+                else "structural_regulatory"
+                if expected >= 0.0005
+                else "structural_neutral"
+            )
+        elif frame.all() or (change < 0 and frame.any()):
+            expected = 0.02 if change % 3 else 0.005
+            assert effect == ("frameshift" if change % 3 else "inframe_indel")
+        else:
+            expected = cost.min() if insertion else cost.max()
+            assert effect not in ("frameshift", "inframe_indel")
+        assert s == pytest.approx(-expected, abs=1e-7)
+        seen[effect] += 1
+    assert seen["intergenic"] > 5
+    assert seen["structural_neutral"] > 3
+
+
+def test_end_is_the_last_base_of_the_event(world):
+    """From the text: htslib trusts SVLEN more than END."""
+    found = 0
+    for line in world.vcf.read_text().splitlines():
+        if "SVTYPE=" not in line:
+            continue
+        _, position, _, ref, alt, _, _, info, *_ = line.split("\t")
+        info = dict(pair.split("=") for pair in info.split(";"))
+        size = abs(int(info["SVLEN"]))
+        assert int(info["END"]) == int(position) + (size if alt[0] == "<" else len(ref) - 1)
+        found += 1
+    assert found == 16
+
+
 def test_every_kind_is_there_in_both_spellings(world, records):
     spelling = Counter((sv_type(r), r.alts[0][0] == "<") for r in records if sv_type(r))
     for kind in ("DEL", "DUP", "INV"):

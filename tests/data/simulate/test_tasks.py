@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from helixlm.data.simulate import simulate, small_config
+
 SPLITS = ("train", "dev", "test")
 
 
@@ -102,3 +104,15 @@ def test_donors_are_at_exon_ends_and_others_have_gt_too(world, truth, readers):
             assert ((row.contig, cut, row.strand) in donors) == bool(row.score)
             sources.add(row.name)
     assert sources == {"donor", "gene", "similar", "anywhere"}
+
+
+def test_no_sequence_comes_twice_where_many_would(tmp_path, readers):
+    """Short windows in long microsatellites: the same GT context stands in many places."""
+    changes = {"donor_window_bp": 20, "tandem_share": 0.2, "repeat_share": 0.0}
+    world = simulate(tmp_path / "world", small_config(seed=1).model_copy(update=changes))
+    seen = set()
+    for split in SPLITS:
+        for line in world.task("splice_donor", split).read_text().splitlines()[1:]:
+            sequence = line.split(",")[0]
+            assert sequence not in seen
+            seen |= {sequence, readers.turn(sequence)}

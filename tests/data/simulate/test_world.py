@@ -13,7 +13,7 @@ import pytest
 from helixlm.data.simulate import LayoutError, SelectionConfig, load_world, simulate, small_config
 from helixlm.errors import StateError
 
-FROZEN = "x"
+FROZEN = "308e7b5e022d41189c2405f70ff54684ef7f2b6265208d9e4fbb7bda9b7fff6f"
 SCRIPT = """
 import sys
 from pathlib import Path

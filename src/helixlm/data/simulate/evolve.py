@@ -86,7 +86,7 @@ def evolve(ancestor: Genome, config: WorldConfig) -> dict[str, Lineage]:
     leaves = {}
     for branch in config.branches:
         lineage = _substitute(nodes[branch.parent], branch.child, branch.length, config)
-        lineage, next_identity = _insert_and_delete(
+        lineage, next_identity = insert_and_delete(
             lineage, branch.child, branch.length, next_identity, config
         )
         nodes[branch.child] = lineage
@@ -138,9 +138,31 @@ def frozen(features: Features, length: int) -> NDArray[np.bool_]:
     return rows.mask(length) | cover(start, start + core, length)
 
 
-def _insert_and_delete(
+def insert_and_delete(
     lineage: Lineage, node: int, length: float, next_identity: int, config: WorldConfig
 ) -> tuple[Lineage, int]:
+    """Return a lineage after the small indels of a branch.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        The genome at the end of the branch, before its indels.
+    node : int
+        Number of the branch's lower node, which names its random numbers.
+    length : float
+        Length of the branch, substitutions per neutral site.
+    next_identity : int
+        The first number that no base has yet.
+    config : WorldConfig
+        Rate of indels, and the seed.
+
+    Returns
+    -------
+    lineage : Lineage
+        With coordinates of its own; what is left of the old bases is unchanged.
+    next_identity : int
+        The first number that is free now.
+    """
     genome = lineage.genome
     codes = genome.codes
     rng = CounterRng("simulate", config.seed, "indels", node)
