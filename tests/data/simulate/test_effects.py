@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from helixlm.data.simulate import EFFECTS, SelectionConfig
+from helixlm.data.simulate import EFFECTS, SelectionConfig, simulate, small_config
 from helixlm.data.simulate.codons import codon_number, codon_weights
 from helixlm.errors import InputError
 from helixlm.rng import CounterRng
@@ -193,3 +193,13 @@ def test_labels_are_spread_over_effects_and_places(world):
     assert max(bad.values()) < 40
     good = Counter(row[4] for row in rows if row[-1] == "neutral")
     assert 90 <= sum(n for name, n in good.items() if name != "intergenic") <= 130
+
+
+def test_a_world_without_costs_has_no_labels(tmp_path):
+    costs = dict.fromkeys(SelectionConfig.model_fields, 0.0)
+    costs |= {"effective_population": 1000, "deleterious_from": 0.001}
+    config = small_config().model_copy(update={"selection": SelectionConfig(**costs)})
+    world = simulate(tmp_path / "world", config)
+    assert read_labels(world) == []
+    assert world.bed("constrained").read_text() == ""
+    assert all((world.effects(c)["selection"] == 0).all() for c in config.contig_bp)

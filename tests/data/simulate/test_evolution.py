@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from helixlm.data.simulate import small_config
+from helixlm.data.simulate import SelectionConfig, small_config
 from helixlm.data.simulate.ancestor import build_ancestor
+from helixlm.data.simulate.effects import EffectModel, codon_bases
 from helixlm.data.simulate.evolve import (
     Lineage,
     draw_indel_bp,
+    evolve,
     fixation_permillion,
     frozen,
     insert_and_delete,
@@ -115,6 +117,21 @@ def test_there_are_small_indels_and_none_in_frames(aligned, truth):
 def test_species_keep_their_genes(world, readers):
     names = [sorted(readers.genes(world.gff3(species))) for species in world.species]
     assert names[0] == names[1] == names[2]
+
+
+def test_genes_stay_whole_even_without_selection():
+    costs = dict.fromkeys(SelectionConfig.model_fields, 0.0) | {"effective_population": 10}
+    selection = SelectionConfig(**costs | {"deleterious_from": 0.001, "stop_gained": 0.001})
+    config = small_config().model_copy(update={"selection": selection})
+    for lineage in evolve(build_ancestor(config), config).values():
+        genome = lineage.genome
+        model = EffectModel(genome.features, len(genome.codes), SelectionConfig())
+        model.table(genome.codes)  # asserts the start codons
+        bases, reverse, _ = codon_bases(genome.features)
+        letters = np.where(reverse[:, None], 3 - genome.codes[bases], genome.codes[bases])
+        stops = {(3, 0, 0), (3, 0, 2), (3, 2, 0)}
+        found = [tuple(codon) in stops for codon in letters.tolist()]
+        assert sum(found) == len(genome.features.of("gene").start)
 
 
 @pytest.mark.parametrize("population", [100, 1000, 100_000])

@@ -43,6 +43,8 @@ EFFECTS = (
 )
 _CODE = {name: code for code, name in enumerate(EFFECTS)}
 _PLACES = _CODE["three_prime_utr"]  # effects up to here only say where a base is
+# What would take a gene apart; no species differs from its ancestor by one of these.
+_BREAKING = ("stop_gained", "stop_lost", "start_lost", "splice_donor", "splice_acceptor")
 # A base is called constrained if a change costs at least this on average, 1/1,000,000.
 CONSTRAINED_COST = 500
 
@@ -60,6 +62,10 @@ class Effects(NamedTuple):
 
     effect: NDArray[np.uint8]
     selection: NDArray[np.int16]
+
+    def breaking(self) -> NDArray[np.bool_]:
+        """Return the changes that take a gene apart, bool, shape (length, 4)."""
+        return np.isin(self.effect, [_CODE[name] for name in _BREAKING])
 
     def constrained(self) -> NDArray[np.bool_]:
         """Return the bases of which a change costs `CONSTRAINED_COST` or more on average."""

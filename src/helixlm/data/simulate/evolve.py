@@ -111,8 +111,12 @@ def _substitute(lineage: Lineage, node: int, length: float, config: WorldConfig)
         # In A C G T order, 2 steps away is the transition: A-G and C-T.
         kind = rng.choice([config.transition_weight, 1, 1], len(place))
         new = (codes[place] ^ np.array([2, 1, 3], dtype=np.uint8)[kind]).astype(np.uint8)
-        selection = model.table(codes).selection[place, new]
-        chance = fixation_permillion(selection, config.selection.effective_population)
+        effects = model.table(codes)
+        chance = fixation_permillion(
+            effects.selection[place, new], config.selection.effective_population
+        )
+        # Where drift is strong even these would be fixed, but all species keep all genes.
+        chance[effects.breaking()[place, new]] = 0
         kept = rng.integers(0, 1_000_000, len(place)) < chance
         place, new = place[kept], new[kept]
         # Two changes of one codon were judged apart and could make a stop codon together.

@@ -272,8 +272,7 @@ def _make_structural(
         effect, cost = truth.structural(start, end)
     else:
         start, end = left_align_span(start, end, codes)
-        twice = np.concatenate([codes[start - 1 : end], codes[start:end]])
-        alt = codes[start - 1 : start] if kind == "DEL" else twice
+        alt = codes[start - 1 : start] if kind == "DEL" else codes[start - 1 : end]
         effect, cost = truth.structural(start, end)
     ref = codes[start - 1 : end]
     record = start - 1
@@ -282,7 +281,7 @@ def _make_structural(
         ref, alt, record = ref[1:], alt[1:], start  # equal lengths need no base before them
     elif not symbolic and kind == "DUP":
         # Written out, a duplication is an insertion of the copy before the segment.
-        ref, alt, record_end = ref[:1], alt[: size + 1], start
+        ref, record_end = ref[:1], start
     return Variant(
         kind=kind,
         start=record,

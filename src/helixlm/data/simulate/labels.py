@@ -64,5 +64,5 @@ def _draw_evenly(groups: list[NDArray[np.int64]], count: int, rng: CounterRng) -
         share = min(len(group), left // (len(groups) - number))
         chosen.append(group[rng.permutation(len(group))[:share]])
         left -= share
-    members = np.concatenate(chosen)
+    members = np.concatenate([np.zeros(0, dtype=np.int64), *chosen])
     return members[rng.permutation(len(members))]
