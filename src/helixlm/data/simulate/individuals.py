@@ -143,10 +143,10 @@ def _draw_snvs(
 def _merge(first: Variant, second: Variant) -> Variant | None:
     """Return one record of two SNVs at one base, or None where they cannot be one."""
     free = (second.alleles > 0) & (first.alleles == 0)
-    if second.alts[0] in first.alts or not free.any():
-        return None
     alleles = first.alleles.copy()
     alleles[free] = len(first.alts) + 1
+    if second.alts[0] in first.alts or not free.any() or alleles.all():
+        return None
     return first._replace(
         alts=first.alts + second.alts,
         effects=first.effects + second.effects,
