@@ -1,7 +1,6 @@
 """The command `helixlm`: its verbs, and how errors reach the user."""
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 
@@ -96,8 +95,6 @@ def run(arguments: Sequence[str] | None = None) -> None:
         level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s"
     )
     logging.getLogger("helixlm").setLevel(logging.DEBUG if debug else logging.INFO)
-    # Batches are made in processes of their own, where the tokenizer library must not fork.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
         app(given, prog_name="helixlm")
     except HelixError as error:

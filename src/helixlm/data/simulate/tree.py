@@ -56,7 +56,7 @@ def parse_newick(text: str) -> tuple[Branch, ...]:
 
     Examples
     --------
-    >>> [branch.species for branch in parse_newick("((a:1,b:1):0.5,c:1.5);")]
+    >>> [branch.species for branch in parse_newick("((a:0.1,b:0.1):0.05,c:0.2);")]
     ['', 'a', 'b', 'c']
     """
     tokens = _tokens(text)
