@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForMaskedLM
 
 from helixlm.errors import StateError
@@ -209,12 +210,9 @@ def test_a_full_disk_leaves_the_checkpoint_before_usable(tmp_path, monkeypatch):
 
 
 def test_tensorboard_gets_the_figures(tmp_path):
-    accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator"
-    ).EventAccumulator
     toy_fit(tmp_path, track=["tensorboard"])
     [events] = (tmp_path / "helixlm").rglob("events.*")
-    found = accumulator(str(events.parent))
+    found = EventAccumulator(str(events.parent))
     found.Reload()
     shown = {e.step: e.value for e in found.Scalars("train/loss")}
     records = [r for r in read_lines(tmp_path / "metrics.jsonl") if r["kind"] == "train"]
