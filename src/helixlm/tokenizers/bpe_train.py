@@ -1,4 +1,4 @@
-"""Training of byte-pair encoding, for now by the trainer of the `tokenizers` library.
+"""Training of byte-pair encoding, by the trainer of the `tokenizers` library.
 
 In: lines of letters. Out: a `BpeTokenizer`. Lines are read in upper case and cut at every letter
 other than A, C, G and T, so such letters are never learned and no merge crosses one. There is no
