@@ -165,7 +165,20 @@ def test_ranges_that_are_refused(low, high):
         CounterRng("a").integers(low, high, 1)
 
 
-@pytest.mark.parametrize("weights", [[], [0, 0], [2, -1], [-1]])
+@pytest.mark.parametrize(
+    "weights", [[], [0, 0], [2, -1], [-1], [1, float("nan")], [float("nan"), 1], [float("inf")]]
+)
 def test_weights_that_are_refused(weights):
-    with pytest.raises(ValueError, match="choice: expected weights that are not negative"):
+    with pytest.raises(ValueError, match="choice: expected finite weights that are not negative"):
         CounterRng("a").choice(weights, 1)
+
+
+def test_integers_of_numpy_are_integers_and_odd_parts_are_refused():
+    for same in (np.int64(3), np.uint8(3)):
+        assert CounterRng("a", same).words(3).tolist() == CounterRng("a", 3).words(3).tolist()
+    assert CounterRng("3").words(3).tolist() != CounterRng(3).words(3).tolist()
+    assert CounterRng("a", "b").words(3).tolist() != CounterRng("ab").words(3).tolist()
+    with pytest.raises(ValueError, match=r"expected strings without the character U\+001F"):
+        CounterRng("a\x1fstr:b")
+    with pytest.raises(TypeError):
+        CounterRng("a", 0.5)

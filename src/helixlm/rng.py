@@ -12,9 +12,12 @@ Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3. SC'11.
 """
 
 import hashlib
+from operator import index
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+_SEPARATOR = "\x1f"
 
 
 class CounterRng:
@@ -24,7 +27,15 @@ class CounterRng:
     ----------
     *key : str or int
         What names the stream, such as ``("mask", seed, step)``. Different keys give independent
-        streams; the order and the types of the parts matter.
+        streams; the order of the parts matters, and 7 is another part than "7". numpy's integers
+        are integers.
+
+    Raises
+    ------
+    TypeError
+        If a part is neither a string nor an integer.
+    ValueError
+        If a string holds the control character U+001F, which separates the parts.
 
     Examples
     --------
@@ -33,7 +44,11 @@ class CounterRng:
     """
 
     def __init__(self, *key: str | int) -> None:
-        text = "\x1f".join(f"{type(part).__name__}:{part}" for part in key)
+        text = _SEPARATOR.join(
+            f"str:{part}" if isinstance(part, str) else f"int:{index(part)}" for part in key
+        )
+        if text.count(_SEPARATOR) > max(0, len(key) - 1):
+            raise ValueError(f"key {key!r}: expected strings without the character U+001F")
         digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
         self._bits = np.random.Philox(key=np.frombuffer(digest, dtype="<u8").astype(np.uint64))
 
@@ -84,10 +99,12 @@ class CounterRng:
         Raises
         ------
         ValueError
-            If a weight is negative or all are zero.
+            If a weight is negative or not a finite number, or all are zero.
         """
         bounds = np.cumsum(np.asarray(weights, dtype=np.float64))
-        if len(bounds) == 0 or bounds[-1] <= 0 or np.min(weights) < 0:
-            raise ValueError("choice: expected weights that are not negative, one of them positive")
+        if not (len(bounds) and 0 < bounds[-1] < np.inf and np.min(weights) >= 0):
+            raise ValueError(
+                "choice: expected finite weights that are not negative, one of them positive"
+            )
         picks = np.searchsorted(bounds, self.uniform(count) * bounds[-1], side="right")
         return np.minimum(picks, len(bounds) - 1).astype(np.int64)

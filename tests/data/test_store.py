@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -52,6 +53,10 @@ def test_what_goes_in_comes_out(tmp_path_factory, documents, shard_tokens, batch
     assert split.ends.tolist() == np.cumsum(split.lengths).tolist()
     for index, document in enumerate(documents):
         assert split.document(index).tolist() == document
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents_module, "_COUNT_AT_ONCE", batch)
+        counts = split.count_tokens(300)
+    assert {i: n for i, n in enumerate(counts.tolist()) if n} == Counter(flat)
     numbers = st.integers(0, len(flat))
     bounds = data.draw(st.lists(st.tuples(numbers, numbers).map(sorted), max_size=8))
     for start, stop in bounds:

@@ -1,11 +1,15 @@
 """Checkpoints: every way in which one can be unusable, and what is kept."""
 
 import json
+import os
+import signal
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from helixlm.train import checkpoint as checkpoint_module
 from helixlm.train.checkpoint import (
     CheckpointError,
     checkpoint_name,
@@ -30,8 +34,8 @@ def trained(**changes):
     return model, optimizer
 
 
-def save(folder, step, **changes):
-    model, optimizer = trained(**changes)
+def save(folder, step, made=None):
+    model, optimizer = made or trained()
     return save_checkpoint(
         folder,
         step=step,
@@ -97,6 +101,62 @@ def test_the_newest_intact_one_is_taken(tmp_path, caplog):
     with pytest.raises(CheckpointError, match=r"no usable checkpoint among 2\. The newest"):
         latest_checkpoint(tmp_path)
     assert latest_checkpoint(tmp_path / "none") is None
+
+
+def kill(*arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def half_then_kill(write):
+    """Write a file, cut it to half of its bytes, and die."""
+
+    def killer(*arguments):
+        write(*arguments)
+        file = next(x for x in reversed(arguments) if isinstance(x, Path))
+        file = file / "model.safetensors" if file.is_dir() else file
+        os.truncate(file, file.stat().st_size // 2)
+        kill()
+
+    return killer
+
+
+KILLS = {
+    "in the weights": lambda module: setattr(
+        module, "save_model", half_then_kill(module.save_model)
+    ),
+    "in the moments": lambda module: setattr(module, "save_file", half_then_kill(module.save_file)),
+    "before the hashes": lambda module: setattr(module, "_fingerprint", kill),
+    "before the sync": lambda module: setattr(module, "sync_tree", kill),
+    "before the rename": lambda module: setattr(Path, "rename", kill),
+    "after the rename": lambda module: setattr(module, "sync_path", kill),
+}
+
+
+@pytest.mark.parametrize("moment", KILLS)
+def test_a_kill_while_writing_leaves_the_one_before_usable(tmp_path, moment):
+    before = {path.name: path.read_bytes() for path in save(tmp_path, 3).iterdir()}
+    made = trained()  # Not in the child: autograd does not work there.
+    process = os.fork()
+    if process == 0:  # The child; it dies where it is told to.
+        try:
+            if moment == "after the rename":
+                checkpoint_module.sync_tree = lambda folder: None
+            KILLS[moment](checkpoint_module)
+            save(tmp_path, 6, made)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    left = {path.name for path in tmp_path.iterdir()}
+    assert len(left) == 2, "the child died before or after it wrote"
+    found = latest_checkpoint(tmp_path)
+    assert found.step == (6 if moment == "after the rename" else 3)
+    assert {path.name: path.read_bytes() for path in (tmp_path / checkpoint_name(3)).iterdir()} == (
+        before
+    )
+    load_checkpoint(found, toy_model(), build_optimizer(toy_model(), **SETTINGS))
+    save(tmp_path, 6)
+    remove_old(tmp_path, keep=2, best_step=None)
+    assert {path.name for path in tmp_path.iterdir()} == {checkpoint_name(3), checkpoint_name(6)}
 
 
 def test_moments_of_another_model_are_refused(tmp_path):

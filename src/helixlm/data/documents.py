@@ -23,6 +23,7 @@ from helixlm.data.folder import FileRecord
 from helixlm.errors import InputError
 
 _BATCH_TOKENS = 1 << 18
+_COUNT_AT_ONCE = 1 << 22
 
 
 class StoreError(InputError):
@@ -273,6 +274,14 @@ class DocumentStore:
             raise StoreError(f"document {index}: expected 0 to {self.num_documents - 1}")
         start = int(self.ends[index - 1]) if index else 0
         return self.tokens(start, int(self.ends[index]))
+
+    def count_tokens(self, vocab_size: int) -> NDArray[np.int64]:
+        """Return how often each id occurs in the split, int64, shape (vocab_size,)."""
+        counts = np.zeros(vocab_size, dtype=np.int64)
+        for start in range(0, self.num_tokens, _COUNT_AT_ONCE):
+            ids = self.tokens(start, min(start + _COUNT_AT_ONCE, self.num_tokens))
+            counts += np.bincount(ids, minlength=vocab_size)
+        return counts
 
     def tokens(self, start: int, stop: int) -> NDArray[Any]:
         """Return tokens `start` to `stop` of the split, whatever documents they belong to.

@@ -149,13 +149,13 @@ def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) 
         if len(set(named)) == len(contigs):
             raise SplitError(
                 f"validation_contigs: all {len(contigs)} contigs are held out, so none is left for "
-                "training: name fewer, or split by block"
+                "training: name fewer, or split by block (--set split.by=block)"
             )
         return set(named)
     if len(contigs) < 2:
         raise SplitError(
             f"split by contig: expected at least 2 contigs, found {_shown(list(contigs))}: "
-            "split by block instead"
+            "split by block instead (--set split.by=block)"
         )
     names = sorted(contigs)  # so that the order of the file plays no part
     lengths = [contigs[name] for name in names]
@@ -181,7 +181,8 @@ def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) 
     if share < wanted:
         logger.warning(
             "split by contig: validation gets %.2g %% of the bases (%s), not the %.2g %% asked "
-            "for, because the other contigs are too large: split by block instead",
+            "for, because the other contigs are too large: split by block instead "
+            "(--set split.by=block)",
             100 * share / total,
             _shown(sorted(chosen)),
             100 * config.validation_fraction,

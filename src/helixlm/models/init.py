@@ -3,31 +3,51 @@
 Linear and embedding weights are normal with the standard deviation `initializer_range`, biases
 zero, LayerNorm weights one, the padding rows of embeddings zero: BERT's rule, as in transformers.
 
-With ``initialisation="local"`` the positions and the queries and keys are set on top of it so
-that every token first looks at itself and its nearest neighbours. Under BERT's rule attention
-begins uniform, and a small model on a small corpus predicts little more than token frequencies
-until it has found its neighbours by itself, which takes millions of tokens.
+With ``initialisation="local"`` four things are set on top of it, all of which a model finds by
+itself after some hundred million tokens, and which a small run never reaches. Everything is
+learned from there on, and the architecture is the same.
+
+1. **Each head looks at one neighbour.** The first dimensions of the stream carry the position as
+   sines and cosines; the query reads them, and the key reads them turned by one offset: -1, +1,
+   -2, +2, ... tokens. (Under BERT's rule attention begins uniform, and a neighbour is lost in it.)
+2. **Tokens that are spelled alike begin alike.** A row of the token embedding is mostly a sum over
+   its first and last letters.
+3. **The masked-language head begins as the identity**, so that a token that is shown is also what
+   is predicted.
+4. **The bias of the decoder begins at the logarithm of the token frequencies**, see
+   `begin_at_frequencies`.
 """
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from helixlm.models.config import EncoderConfig
 from helixlm.models.encoder import Embeddings, Layer
+from helixlm.models.heads import MaskedHead
 
-LONGEST_WAVE = 50.0
-"""Waves of local positions are 2 pi to 2 pi times this many tokens long: near tokens differ."""
-POSITION_SHARE = 4.0
-"""Root mean square of local positions over that of the token embedding: position comes first."""
-SELF_SCORE = 11.0
-"""Score that attention gives a token itself at the start, before softmax. Its waves make a score
-fall to about half 3 tokens away and to a quarter 10 tokens away."""
+SELF_SCORE = 20.0
+"""Score that a head gives the token at its offset at the start, before softmax, by positions
+alone; the tokens beside that one have 12 less."""
+LETTERS = 4
+"""Letters at each end of a token that its embedding begins from."""
+LETTER_DECAY = 0.7
+"""Weight of a letter over that of the one nearer to the token's end."""
+LETTER_SHARE = 0.8
+"""Share of an embedding's variance that comes from its letters."""
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, config: EncoderConfig, generator: torch.Generator) -> None:
+def initialise(
+    model: nn.Module,
+    config: EncoderConfig,
+    generator: torch.Generator,
+    spelling: Sequence[str] = (),
+) -> None:
     """Fill a model with fresh weights, in place.
 
     Parameters
@@ -39,19 +59,21 @@ def initialise(model: nn.Module, config: EncoderConfig, generator: torch.Generat
     generator : torch.Generator
         A generator on the CPU. Numbers are drawn there in float32 and then moved, so the weights do
         not depend on the model's device.
+    spelling : sequence of str, optional
+        Letters of each token, "" for special tokens; "local" reads it. Tokens with other letters
+        than A, C, G and T, and all if it is left out, begin at random.
 
     Notes
     -----
-    "local": position rows are sines and cosines, and each layer's key projection equals its query
-    projection, so that the score of two tokens falls with their distance. Both are learned from
-    there on. The constants above were found by trial on simulated DNA, see ``dev/LOG.md``.
+    The constants of "local" were found by trial on yeast, see ``dev/LOG.md``.
 
     References
     ----------
     Devlin et al. (2019), google-research/bert ``create_initializer``, without its truncation at two
     standard deviations; transformers `PreTrainedModel._init_weights`. For "local": Vaswani et al.
-    (2017), Attention is all you need, section 3.5; Trockman & Kolter (2023), Mimetic initialization
-    of self-attention layers, ICML.
+    (2017), Attention is all you need, section 3.5; Cordonnier et al. (2020), On the relationship
+    between self-attention and convolutional layers, ICLR; Trockman & Kolter (2023), Mimetic
+    initialization of self-attention layers, ICML.
     """
 
     def draw(weight: Tensor) -> None:
@@ -69,35 +91,102 @@ def initialise(model: nn.Module, config: EncoderConfig, generator: torch.Generat
             if name == "bias":
                 parameter.zero_()
     if config.initialisation == "local":
+        layers = 0
         for module in model.modules():
             if isinstance(module, Embeddings):
-                _begin_with_waves(module.position, config)
+                _spell(module.word, config, spelling, generator)
+                _begin_with_waves(module, config)
             elif isinstance(module, Layer):
-                _begin_local(module, config, generator)
+                _look_at_neighbours(module, config, first_offset=1 if layers % 2 else -1)
+                layers += 1
+            elif isinstance(module, MaskedHead):
+                nn.init.eye_(module.dense.weight)
 
 
-def _begin_with_waves(position: nn.Embedding, config: EncoderConfig) -> None:
-    """Set position rows to sines and cosines of many lengths."""
-    rows, width = position.weight.shape
-    half = -(-width // 2)
-    frequency = LONGEST_WAVE ** (-torch.arange(half, dtype=torch.float64) / half)
-    angle = torch.arange(rows, dtype=torch.float64)[:, None] * frequency
-    waves = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
-    # A sine has a root mean square of 1 / sqrt(2).
-    size = math.sqrt(2.0) * POSITION_SHARE * config.initializer_range
-    position.weight.copy_((size * waves).float())
+@torch.no_grad()
+def begin_at_frequencies(head: MaskedHead, counts_V: NDArray[np.int64]) -> None:
+    """Set the decoder's bias so that a head that knows nothing predicts token frequencies.
+
+    Parameters
+    ----------
+    head : MaskedHead
+        Changed in place.
+    counts_V : np.ndarray, int64, shape (V,)
+        How often each token occurs in training. One is added to each.
+    """
+    share_V = (counts_V + 1.0) / (counts_V + 1.0).sum()
+    head.bias.copy_(torch.from_numpy(np.log(share_V)))
+
+
+def _wave_frequencies(config: EncoderConfig) -> Tensor:
+    """Return the frequencies of local positions, radians a token, float64.
+
+    They take a quarter of the width, or what one head can read. Squares up to pi: many slow waves,
+    and enough fast ones to tell a token from the next. The likeness of two positions, the mean of
+    cos(frequency * distance), is 0.4 for neighbours and falls as one over the square root of the
+    distance (a Fresnel integral).
+    """
+    pairs = max(1, min(config.hidden_size // 4, config.hidden_size // config.num_heads) // 2)
+    return math.pi * ((torch.arange(pairs, dtype=torch.float64) + 1) / pairs) ** 2
+
+
+def _begin_with_waves(embeddings: Embeddings, config: EncoderConfig) -> None:
+    """Write positions into the first dimensions and keep tokens out of them, equally strong."""
+    frequency = _wave_frequencies(config)
+    taken = 2 * len(frequency)
+    position = embeddings.position
+    angle = torch.arange(len(position.weight), dtype=torch.float64)[:, None] * frequency
+    waves = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+    # Summed over the width, tokens have (C - taken) std^2, and waves of height h have h^2 taken/2.
+    left = config.hidden_size - taken
+    height = config.initializer_range * math.sqrt(2 * left / taken)
+    embeddings.word.weight[:, :taken] = 0.0
+    position.weight.zero_()
+    position.weight[:, :taken] = (height * waves).float()
     if position.padding_idx is not None:
         position.weight[position.padding_idx].zero_()
 
 
-def _begin_local(layer: Layer, config: EncoderConfig, generator: torch.Generator) -> None:
-    """Draw one projection for queries and keys, scaled to `SELF_SCORE`.
+def _look_at_neighbours(layer: Layer, config: EncoderConfig, first_offset: int) -> None:
+    """Let head 0, 1, 2, 3, ... look at offsets f, -f, 2f, -2f, ... where f is `first_offset`.
 
-    After LayerNorm a vector x of width C has |x|^2 = C. With weights of variance s^2 / C a head of
-    width D scores it s^2 D / sqrt(D) against itself.
+    With a query [sin wt, cos wt] and a key [sin w(t-o), cos w(t-o)] the score is the sum of
+    cos w(t' - o - t): highest where the key stands o tokens after the query.
     """
-    width = config.hidden_size
-    scale = math.sqrt(SELF_SCORE / math.sqrt(width // config.num_heads) / width)
-    fresh = torch.empty(width, width, dtype=torch.float32).normal_(generator=generator)
-    layer.qkv.weight[:width] = scale * fresh
-    layer.qkv.weight[width : 2 * width] = scale * fresh
+    frequency = _wave_frequencies(config)
+    taken, width = 2 * len(frequency), config.hidden_size
+    head_width = width // config.num_heads
+    # After LayerNorm a vector has a squared length of `width`, and half of it is position.
+    scale = math.sqrt(SELF_SCORE * math.sqrt(head_width) / (width / 2))
+    query, key = layer.qkv.weight[:width], layer.qkv.weight[width : 2 * width]
+    for head in range(config.num_heads):
+        offset = first_offset * (head // 2 + 1) * (1 if head % 2 == 0 else -1)
+        cos, sin = (frequency * offset).cos(), (frequency * offset).sin()
+        turn = torch.zeros(len(frequency), 2, len(frequency), 2, dtype=torch.float64)
+        pair = torch.arange(len(frequency))
+        turn[pair, 0, pair, 0], turn[pair, 0, pair, 1] = cos, -sin
+        turn[pair, 1, pair, 0], turn[pair, 1, pair, 1] = sin, cos
+        rows = slice(head * head_width, head * head_width + taken)
+        query[rows, :taken] = scale * torch.eye(taken)
+        key[rows, :taken] = (scale * turn.reshape(taken, taken)).float()
+
+
+def _spell(
+    word: nn.Embedding, config: EncoderConfig, spelling: Sequence[str], generator: torch.Generator
+) -> None:
+    """Mix into each row the vectors of the first and last letters of its token."""
+    vectors = torch.empty(2, LETTERS, 4, config.hidden_size).normal_(generator=generator)
+    for token, letters in enumerate(spelling):
+        if not letters or set(letters) - set("ACGT"):
+            continue
+        ends = (letters[:LETTERS], letters[::-1][:LETTERS])
+        row = torch.zeros(config.hidden_size)
+        variance = 0.0
+        for side, end in enumerate(ends):
+            for place, letter in enumerate(end):
+                weight = LETTER_DECAY**place
+                row += weight * vectors[side, place, "ACGT".index(letter)]
+                variance += weight**2
+        row *= config.initializer_range * math.sqrt(LETTER_SHARE / variance)
+        word.weight[token] *= math.sqrt(1 - LETTER_SHARE)
+        word.weight[token] += row.to(word.weight)

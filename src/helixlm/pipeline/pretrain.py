@@ -30,7 +30,7 @@ from helixlm.errors import InputError, StateError
 from helixlm.models.config import num_parameters
 from helixlm.models.heads import MaskedLM
 from helixlm.models.hf import load_model, save_model
-from helixlm.models.init import initialise
+from helixlm.models.init import begin_at_frequencies, initialise
 from helixlm.pipeline.prepare import prepare
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.pipeline.stages import make_store, make_tokenizer, vocabulary_of
@@ -126,7 +126,10 @@ def pretrain(
         config = resolved.model.encoder(vocab_size=vocabulary.size, pad_token_id=vocabulary.pad)
         model = MaskedLM(config)
         seed = int(CounterRng("weights", resolved.seed).words(1)[0] >> 1)
-        initialise(model, config, torch.Generator().manual_seed(seed))
+        initialise(model, config, torch.Generator().manual_seed(seed), tokenizer.tokens)
+        if config.initialisation == "local":
+            counts = store.split("train").count_tokens(vocabulary.size)
+            begin_at_frequencies(model.head, counts)
         parameters = num_parameters(config)
         report.line(f"{parameters:,} parameters, vocabulary {vocabulary.size:,}")
         micro = resolved.batches.model_copy(update={"rows": resolved.train.micro_rows})

@@ -231,7 +231,7 @@ class _Run:
         generator = torch.Generator().manual_seed(_seed("finetune-weights", seed))
         # The head first, so that both methods draw the same one.
         initialise(model.head, encoder_config, generator)
-        initialise(model.encoder, encoder_config, generator)
+        initialise(model.encoder, encoder_config, generator, loaded.tokenizer.tokens)
         if method == "pretrained":
             model.encoder.load_state_dict(loaded.model.encoder.state_dict())
         self.model = model.to(device)
