@@ -238,6 +238,12 @@ def _verdict_loss(demo: Demo) -> str:
         for name, key in (("tokens", "unigram_loss"), ("neighbours", "neighbour_loss"))
         if loss < demo.summary[key]
     ]
+    error = demo.summary["neighbour_difference_error"]
+    if error is not None and abs(loss - demo.summary["neighbour_loss"]) < 2 * error:
+        return (
+            "Here the model and the count of neighbours cannot be told apart: their difference is "
+            "within two standard errors."
+        )
     if len(below) == 2:
         return "Here the model is below both: it has learned more than counting teaches."
     if below:

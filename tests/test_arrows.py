@@ -10,7 +10,7 @@ import pytest
 
 LAYERS = [
     "errors version rng",
-    "seq",
+    "files seq",
     "data tokenizers models compute",
     "train inference",
     "variants interpret",

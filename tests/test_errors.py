@@ -23,7 +23,7 @@ def test_require_gives_the_module():
 def test_require_says_how_to_install_what_is_missing():
     message = (
         r"^this needs the package 'no_such_package', which is not installed: "
-        r"pip install 'helixlm\[track\]'$"
+        r"pip install '\.\[track\]' in helixlm's folder$"
     )
     with pytest.raises(StateError, match=message) as caught:
         require("no_such_package", "track")

@@ -46,5 +46,5 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise StateError(
             f"this needs the package {module!r}, which is not installed: "
-            f"pip install 'helixlm[{extra}]'"
+            f"pip install '.[{extra}]' in helixlm's folder"
         ) from error

@@ -1,5 +1,7 @@
 """The command line as a user meets it: help, exit status, messages, and one job end to end."""
 
+import csv
+import json
 import subprocess
 import sys
 
@@ -9,6 +11,8 @@ from rich.console import Console
 from helixlm.cli import progress
 from helixlm.cli.main import repeat_options, run
 from helixlm.data.simulate import simulate, small_config
+from helixlm.data.store import open_store
+from helixlm.pipeline.pretrain import pretrain
 
 VERBS = ["demo", "simulate", "recipes", "prepare", "pretrain", "finetune", "predict", "doctor"]
 TINY = {
@@ -95,6 +99,53 @@ def test_several_values_after_one_option():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        # the short options
+        ("pretrain -f a b -o run", "pretrain -f a -f b -o run"),
+        ("tokenizer report t -i a b", "tokenizer report t -i a -i b"),
+        ("tokenizer report t -ia b", "tokenizer report t -ia -i b"),
+        ("tokenizer report t --input=a b", "tokenizer report t --input=a --input b"),
+        # what must stand by itself is not a value
+        ("tokenizer report -i corpus t", "tokenizer report -i corpus t"),
+        ("tokenizer report --input a b t", "tokenizer report --input a --input b t"),
+        ("finetune --seeds 0 1 run --truncate", "finetune --seeds 0 --seeds 1 run --truncate"),
+        ("finetune --truncate run --seeds 0 1", "finetune --truncate run --seeds 0 --seeds 1"),
+        ("--debug tokenizer report -i a t", "--debug tokenizer report -i a t"),
+        # options of one value
+        ("predict -i a t -o b", "predict -i a t -o b"),
+        ("predict t -i a b -o c", "predict t -i a b -o c"),
+        # nothing to repeat
+        ("pretrain -f a -- b c", "pretrain -f a -- b c"),
+        ("pretrain -f", "pretrain -f"),
+        ("fly -f a b", "fly -f a b"),
+        ("tokenizer", "tokenizer"),
+        ("--help", "--help"),
+        ("", ""),
+    ],
+)
+def test_which_words_are_values(given, expected):
+    assert repeat_options(given.split()) == expected.split()
+
+
+def test_an_empty_value_stays():
+    given = ["prepare", "--species", "", "-f", "a", "b"]
+    assert repeat_options(given) == ["prepare", "--species", "", "-f", "a", "-f", "b"]
+
+
+def test_several_files_reach_the_verb(helixlm, world, tmp_path):
+    names = ["one.fa", "two.fa"]
+    for name in names:
+        sequence = world.fasta().read_text().split(">")[1].split("\n", 1)[1]
+        (tmp_path / name).write_text(f">{name[:3]}\n{sequence}")
+    files = [tmp_path / name for name in names]
+    status, _, err = helixlm("prepare", "-r", "demo", "-f", *files, "-o", tmp_path / "corpus")
+    assert status == 0, err
+    manifest = json.loads((tmp_path / "corpus" / "manifest.json").read_text())
+    assert [list(file["contigs"]) for file in manifest["inputs"]] == [["one"], ["two"]]
+
+
 def test_recipes_are_listed_and_printed(helixlm):
     _, out, _ = helixlm("recipes")
     assert "tinydnabert-mini" in out
@@ -124,6 +175,15 @@ def test_debug_shows_where_it_came_from(tmp_path):
     assert "RecipeError" in done.stderr
 
 
+@pytest.fixture(scope="module")
+def trained(world, tmp_path_factory):
+    """Return a tiny finished run."""
+    output = tmp_path_factory.mktemp("trained") / "run"
+    overrides = [f"{key}={value}" for key, value in TINY.items()]
+    pretrain("demo", output, fasta=[world.fasta()], overrides=overrides, device="cpu")
+    return output
+
+
 def test_from_fasta_to_predictions(helixlm, world, tmp_path):
     contigs = ",".join(world.contigs_of_split("test"))
     run_folder = tmp_path / "run"
@@ -150,6 +210,42 @@ def test_from_fasta_to_predictions(helixlm, world, tmp_path):
     rows = (tmp_path / "labels.csv").read_text().splitlines()
     tests = world.task("promoter", "test").read_text().splitlines()
     assert len(rows) == len(tests)
+    assert f"Next: open {tmp_path / 'labels.csv'}" in out
+    short = tmp_path / "short.fa"
+    short.write_text(">a\nACGTTGCATTGACC\n")
+    status, out, err = helixlm(
+        "predict", run_folder, "-i", short, "-o", tmp_path / "tokens.csv", "--device", "cpu"
+    )
+    assert status == 0, err
+    assert f"helixlm finetune {run_folder} --train" in out.partition("Next:")[2]
+
+
+def test_methods(helixlm, trained, world, tmp_path):
+    """One trained method needs no test file; several are compared."""
+    common = [
+        "finetune", trained, "--train", world.task("promoter", "train"), "--device", "cpu",
+        *[x for key, value in TINY.items() if key.startswith("finetune")
+          for x in ("--set", f"{key}={value}")],
+    ]  # fmt: skip
+    alone = tmp_path / "alone"
+    status, out, err = helixlm(*common, "--methods", "scratch", "-o", alone)
+    assert status == 0, err
+    assert "dev mcc:" in out
+    assert "test mcc:" not in out
+    with (alone / "results.csv").open() as file:
+        assert {row["method"] for row in csv.DictReader(file)} == {"scratch"}
+    assert f"Next: helixlm predict {alone} --input" in out
+    test = ["--test", world.task("promoter", "test")]
+    both = tmp_path / "both"
+    status, out, err = helixlm(
+        *common, *test, "--methods", "kmer,scratch", "--seeds", 3, 4, "-o", both
+    )
+    assert status == 0, err
+    assert f"Next: helixlm predict {both / 'scratch-seed3'} --input" in out
+    assert (both / "scratch-seed3" / "model" / "config.json").exists()
+    status, out, err = helixlm(*common, *test, "--methods", "majority", "-o", tmp_path / "majority")
+    assert status == 0, err
+    assert "Next: the same command with --methods all" in out
 
 
 def test_stage_by_stage_gives_the_same_store(helixlm, world, tmp_path):
@@ -166,9 +262,15 @@ def test_stage_by_stage_gives_the_same_store(helixlm, world, tmp_path):
     status, out, err = helixlm("tokenizer", "encode", tokenizer, "--input", corpus, "-o", store)
     assert status == 0, err
     assert "documents" in out
-    status, out, err = helixlm("tokenizer", "report", tokenizer, "--input", corpus)
+    assert f"Next: read it with helixlm.data.store.open_store({str(store)!r})" in out
+    assert open_store(store).split("train").num_tokens > 0
+    status, out, err = helixlm("tokenizer", "report", "--input", corpus, tokenizer)
     assert status == 0, err
     assert "bases" in out
+    assert f"Next: helixlm tokenizer encode {tokenizer} --input {corpus} -o store" in out
+    status, out, err = helixlm("tokenizer", "report", tokenizer, "-i", world.fasta())
+    assert status == 0, err
+    assert f"Next: helixlm prepare --fasta {world.fasta()} -o corpus" in out
     status, _, err = helixlm("tokenizer", "train", "--input", corpus, "-o", tokenizer)
     assert status == 1
     assert str(tokenizer) in err
@@ -179,21 +281,65 @@ def test_stage_by_stage_gives_the_same_store(helixlm, world, tmp_path):
     assert "expected one corpus folder" in err
 
 
-def test_methods_need_a_test_file(helixlm, tmp_path):
-    status, _, err = helixlm(
-        "finetune", "m", "--train", "t.csv", "--methods", "all", "-o", tmp_path / "x"
-    )
+@pytest.mark.parametrize(
+    "chosen", [["--methods", "all"], ["--methods", "kmer"], ["--seeds", "0", "1"]]
+)
+def test_a_comparison_needs_a_test_file(helixlm, tmp_path, chosen):
+    status, _, err = helixlm("finetune", "m", "--train", "t.csv", *chosen, "-o", tmp_path / "x")
     assert status == 1
-    assert "give --test CSV" in err
+    assert "the baselines kmer and majority, are compared on test rows: give --test CSV" in err
 
 
-def test_simulate_and_doctor(helixlm, tmp_path):
-    status, out, _ = helixlm("simulate", "--small", "--seed", 3, "-o", tmp_path / "world")
+@pytest.mark.parametrize("verb", ["pretrain", "finetune", "predict", "demo"])
+def test_a_device_that_is_not_there(helixlm, tmp_path, verb):
+    needed = {
+        "pretrain": ["--fasta", "a.fa"],
+        "finetune": ["m", "--train", "t.csv"],
+        "predict": ["m", "--input", "a.fa"],
+        "demo": [],
+    }
+    status, _, err = helixlm(verb, *needed[verb], "--device", "gpu", "-o", tmp_path / "out")
+    assert status == 1
+    assert err.splitlines()[-1] == "error: device 'gpu': expected cpu, cuda or cuda:N"
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_error_of_ours_shows_a_traceback_and_asks_for_a_report(helixlm, monkeypatch):
+    def fail():
+        raise KeyError("not foreseen")
+
+    monkeypatch.setattr("helixlm.recipes.load.list_recipes", fail)
+    status, _, err = helixlm("recipes")
+    assert status == 70
+    assert "Traceback" in err
+    assert "KeyError: 'not foreseen'" in err
+    assert err.splitlines()[-1].startswith("error: this should not have happened: please report it")
+
+
+def test_simulate(helixlm, tmp_path):
+    status, _, _ = helixlm("simulate", "--small", "--seed", 3, "-o", tmp_path / "world")
     assert status == 0
     assert (tmp_path / "world" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("compiler", [None, "/usr/bin/g++"])
+def test_doctor_with_and_without_a_compiler(helixlm, monkeypatch, compiler):
+    monkeypatch.setattr("helixlm.pipeline.doctor.shutil.which", lambda name: compiler)
     status, out, err = helixlm("doctor")
     assert status == 0, out + err
     assert "All is well" in out
+    assert ("only --set train.compile=true needs one" in out) == (compiler is None)
+    [line] = [x for x in out.splitlines() if "  C++ compiler  " in x]
+    assert line.split()[0] == ("note" if compiler is None else "ok")
+
+
+def test_doctor_fails_where_the_numbers_are_wrong(helixlm, monkeypatch):
+    monkeypatch.setattr("helixlm.pipeline.doctor.TOLERANCE", 0.0)
+    status, out, _ = helixlm("doctor")
+    assert status == 1
+    assert "FAIL  float32 on cpu" in out
+    assert "check(s) failed; what to do:" in out
+    assert "All is well" not in out
 
 
 def test_progress_speaks_in_lines_where_there_is_no_terminal(monkeypatch, capsys):
@@ -209,6 +355,17 @@ def test_progress_speaks_in_lines_where_there_is_no_terminal(monkeypatch, capsys
     assert "Training: 1 of 2" in err
     assert "loss 1.500  1.900 bits/base  lr 0.1  10 tokens/s" in err
     assert "done in" in err
+
+
+def test_a_line_of_progress_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
+    monkeypatch.setenv("COLUMNS", "80")
+    metrics = {"loss": 4.251, "bits_per_base": 1.765, "lr": 0.00053, "tokens_per_second": 10470.0}
+    with progress.Terminal().training("Training the tinydnabert-mini model", 5000) as advance:
+        advance(1, 5000, metrics)
+    [line] = [x for x in capsys.readouterr().err.splitlines() if "loss" in x]
+    assert len(line) > 80
+    assert line.endswith("loss 4.251  1.765 bits/base  lr 0.00053  10,470 tokens/s")
 
 
 def test_progress_draws_bars_on_a_terminal(monkeypatch):

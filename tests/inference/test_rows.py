@@ -8,6 +8,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from helixlm.inference import classify, encode_rows, evaluating, load, pad_rows
 from helixlm.inference.rows import TooLongError
 from helixlm.rng import CounterRng
+from helixlm.tokenizers.char import book_tokenizer
 
 
 def sequences(count, longest):
@@ -90,3 +91,10 @@ def test_padding():
     ids, mask = pad_rows([rows[0], rows[0]], pad_id=7, max_tokens=24, multiple=8)
     assert ids.shape == (2, 5)
     assert mask is None
+
+
+def test_soft_masked_bases_are_read_by_a_tokenizer_that_keeps_case(classifier_folder):
+    loaded = load(classifier_folder)
+    loaded = loaded._replace(tokenizer=book_tokenizer())
+    rows, _ = encode_rows(loaded, ["ACgtn", "acGT"], ["a", "b"])
+    assert [row.tolist() for row in rows] == [[0, 2, 3, 1, 4], [0, 2, 3, 1]]  # A T C G N are 0 to 4

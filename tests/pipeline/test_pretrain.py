@@ -135,6 +135,14 @@ def test_one_process_at_a_time(run, world, tmp_path):
             again(run, world, tmp_path / "run")
 
 
+def test_rows_that_the_padding_id_makes_too_long(world, tmp_path):
+    published = "tokenizer.special_order=published"  # <pad> has the id 3 there
+    with pytest.raises(InputError, match=r"over the 190 .* id 3 .*set model\.max_positions=196"):
+        again(None, world, tmp_path / "short", published)
+    long = again(None, world, tmp_path / "long", published, "model.max_positions=196")
+    assert long.training.finished
+
+
 def test_nothing_to_train_on(tmp_path, run):
     with pytest.raises(InputError, match="nothing to train on: give FASTA files"):
         pretrain("demo", tmp_path / "run")

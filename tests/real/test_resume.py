@@ -26,7 +26,15 @@ SETTINGS = {
         ["model.hidden_dropout=0.1", "model.attention_dropout=0.1"],
         ["train.num_workers=2"],
     ),
-    "bf16 and compiled": (["train.precision=bf16", "train.compile=true"], []),
+    "all of it: dropout, bf16, compiled, other workers": (
+        [
+            "model.hidden_dropout=0.1",
+            "model.attention_dropout=0.1",
+            "train.precision=bf16",
+            "train.compile=true",
+        ],
+        ["train.num_workers=2"],
+    ),
 }
 
 

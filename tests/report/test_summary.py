@@ -95,6 +95,17 @@ def test_the_conclusion_follows_the_baselines(loss, conclusion):
     assert conclusion in plain_words(make(check(100, loss)))[0]
 
 
+@pytest.mark.parametrize(
+    ("difference", "error", "told_apart"),
+    [(-0.02, 0.02, False), (0.02, 0.02, False), (-0.1, 0.02, True), (-0.02, 0.005, True)],
+)
+def test_a_difference_within_its_error_is_no_conclusion(difference, error, told_apart):
+    record = {**check(100, 5.3), "neighbour_difference_error": error}
+    record["loss"] = record["neighbour_loss"] + difference
+    said = plain_words(make(record))[0]
+    assert ("too small to be told from chance" in said) != told_apart
+
+
 def test_the_baselines_are_said_as_probabilities():
     (sentence,) = plain_words(make(check(1, math.log(250), math.log(400), math.log(320))))
     assert sentence.startswith(

@@ -44,6 +44,12 @@ def test_one_row_for_each_number(comparison):
     assert kmer.protocol.startswith("logistic regression on k-mer counts, k and C chosen by dev")
 
 
+def test_rows_are_counted(comparison, files):
+    found, _ = comparison
+    lines = {split: path.read_text().splitlines() for split, path in files.items()}
+    assert found.num_rows == {split: len(rows) - 1 for split, rows in lines.items()}
+
+
 def test_intervals(comparison):
     found, _ = comparison
     names = ["majority", "kmer", "scratch", "pretrained"]

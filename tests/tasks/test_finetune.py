@@ -395,6 +395,32 @@ def test_a_damaged_state_is_refused(tmp_path):
         save_state(tmp_path, model, optimizer, {}, {})
 
 
+def test_a_saved_state_is_restored_beside_the_parameters(tmp_path):
+    model, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    model(torch.ones(2)).sum().backward()
+    optimizer.step()
+    best = {"weight": torch.eye(2)}
+    save_state(tmp_path / "state", model, optimizer, best, {"step": 1})
+    fresh = torch.optim.AdamW(other.parameters(), fused=True)
+    record, found = load_state(tmp_path / "state", other, fresh)
+    assert record == {"step": 1}
+    assert torch.equal(found["weight"], torch.eye(2))
+    for one, two in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, two)
+        assert optimizer.state[one].keys() == fresh.state[two].keys()
+        for key, value in optimizer.state[one].items():
+            assert torch.equal(value, fresh.state[two][key])
+    # Where the parameters lie elsewhere, as on a GPU, all moments do, `step` too.
+    meta = nn.Linear(2, 2, device="meta")
+    meta.load_state_dict = lambda values: None
+    elsewhere = torch.optim.AdamW(meta.parameters())
+    load_state(tmp_path / "state", meta, elsewhere)
+    for parameter in meta.parameters():
+        devices = {kind: value.device.type for kind, value in elsewhere.state[parameter].items()}
+        assert devices == {"step": "meta", "exp_avg": "meta", "exp_avg_sq": "meta"}
+
+
 def test_names(tmp_path):
     assert task_name(tmp_path / "splice" / "train.csv.gz") == "splice"
     assert task_name(tmp_path / "promoters.tsv") == "promoters"

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helixlm.tokenizers.base import in_its_case
 from helixlm.tokenizers.char import char_tokenizer
 
 # The vocabulary of the book's chapter 2, in its order.
@@ -68,6 +69,16 @@ def test_the_default_surrounds_a_sequence(char):
     assert char.add_special(char.encode("aN-")).tolist() == [0, 5, 9, 3, 2]
     assert char.token_bp.tolist() == [0, 0, 0, 1, 0, 1, 1, 1, 1, 1]
     assert not char.keeps_case
+
+
+def test_soft_masked_sequences_in_the_case_that_a_tokenizer_reads(char, bpe, book):
+    masked = ["ACGTnnacgtRykm", "", "iI-<i>"]
+    assert in_its_case(book, masked) == ["ACGTNNACGTRYKM", "", "iI-<i>"]
+    assert book.encode(in_its_case(book, masked)[0]).tolist() == [
+        BOOK[letter] for letter in masked[0].upper()
+    ]
+    for tokenizer in (char, bpe):
+        assert in_its_case(tokenizer, masked) == masked
 
 
 def test_published_order():

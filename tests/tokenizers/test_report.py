@@ -43,6 +43,12 @@ def test_unigram_cost_is_the_entropy(bpe, lines):
     assert sum(length * n for length, n in found.text_lengths.items()) == sum(map(len, lines))
 
 
+def test_soft_masked_bases_count_as_the_book_is_given_them(book):
+    found = tokenizer_report(book, ["ACGTacgt", "n"])
+    assert found.counts[:5].tolist() == [2, 2, 2, 2, 1]  # A T C G N
+    assert found.unknown_base_share == 0
+
+
 def test_equal_bases_cost_two_bits_and_one_base_none(char):
     assert tokenizer_report(char, ["ACGT", "GCAT"]).unigram_bits_per_base == pytest.approx(2)
     alone = tokenizer_report(char, ["AAAA"]).unigram_bits_per_base

@@ -6,8 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from helixlm.train import baselines
-from helixlm.train.baselines import counting_baselines
+from helixlm.train.baselines import counting_baselines, standard_error
 from helixlm.train.batches import BatchConfig, RowPlan, TrainingStream
 from helixlm.train.masking import MaskingConfig
 
@@ -46,6 +45,22 @@ def slow_scores(train, batches, pair_weight, triple_weight):
         total = sum(counts.values()) + weight
         return {t: (counts[t] + weight * prior[t]) / total for t in regular}
 
+    def given(left, right):
+        """The token between two neighbours that are known for sure; 4 is the mask token."""
+        pl = p1 if left == 4 else mix({t: after[left, t] for t in regular}, p1, pair_weight)
+        pr = p1 if right == 4 else mix({t: before[right, t] for t in regular}, p1, pair_weight)
+        both = {t: pl[t] * pr[t] / p1[t] for t in regular}
+        p2 = {t: both[t] / sum(both.values()) for t in regular}
+        seen = 4 not in (left, right)
+        return mix({t: between[left, right, t] if seen else 0 for t in regular}, p2, triple_weight)
+
+    def readings(shown):
+        """What a shown neighbour can be: itself, or anything, if it was put there at random."""
+        if shown < 5:
+            return [(shown, 1.0)]
+        random, true = 0.15 * 0.1 / 12, p1[shown] * (1 - 0.15 * 0.9)
+        return [(shown, true / (random + true)), (4, random / (random + true))]
+
     sums, num, bases = np.zeros(4), 0, 0
     for batch in batches:
         for micro in batch.micro:
@@ -57,19 +72,11 @@ def slow_scores(train, batches, pair_weight, triple_weight):
                 b, at = divmod(flat, 32)
                 ids, documents = ids_BL[b], documents_BL[b]
                 assert documents[at - 1] == documents[at] == documents[at + 1]  # <s>, </s>
-                left, right = ids[at - 1], ids[at + 1]
-                pl = p1 if left == 4 else mix({t: after[left, t] for t in regular}, p1, pair_weight)
-                pr = (
-                    p1
-                    if right == 4
-                    else mix({t: before[right, t] for t in regular}, p1, pair_weight)
-                )
-                both = {t: pl[t] * pr[t] / p1[t] for t in regular}
-                p2 = {t: both[t] / sum(both.values()) for t in regular}
-                seen = 4 not in (left, right)
-                p3 = mix(
-                    {t: between[left, right, t] if seen else 0 for t in regular}, p2, triple_weight
-                )
+                p3 = dict.fromkeys(regular, 0.0)
+                for left, left_share in readings(ids[at - 1]):
+                    for right, right_share in readings(ids[at + 1]):
+                        for t, p in given(left, right).items():
+                            p3[t] += left_share * right_share * p
                 for k, p in enumerate((p1, p3)):
                     told = dict(p)
                     if ids[at] != 4:  # 10 % unchanged, 10 % one of 12 at random
@@ -126,7 +133,32 @@ def test_counting_can_be_capped(caplog):
     assert capped.unigram.loss != score(make_documents(300), batches).unigram.loss
 
 
-def test_a_single_document_is_enough(monkeypatch):
-    batches = validation_batches(make_documents(40, key="check"))
-    assert math.isfinite(score(make_documents(1), batches).neighbour.loss)
-    assert baselines.HELD_OUT > 1
+def test_a_single_document_is_enough():
+    train, batches = make_documents(1), validation_batches(make_documents(40, key="check"))
+    found = score(train, batches)
+    (u_loss, _, n_loss, _), _ = slow_scores(train, batches, found.pair_weight, found.triple_weight)
+    assert found.unigram.loss == pytest.approx(u_loss, rel=1e-9)
+    assert found.neighbour.loss == pytest.approx(n_loss, rel=1e-9)
+
+
+def test_sums_of_batches_add_up():
+    batches = validation_batches(make_documents(60, key="check"))
+    for found in score(make_documents(300), batches)[:2]:
+        assert len(found.batch_losses) == len(batches)
+        masked = sum(batch.num_masked for batch in batches)
+        assert sum(found.batch_losses) / masked == pytest.approx(found.loss)
+
+
+def test_the_error_of_a_difference_is_how_much_it_varies():
+    rng = np.random.default_rng(0)
+    found, errors = [], []
+    for _ in range(400):
+        masked = rng.integers(20, 60, 30)
+        # A batch is harder for both by what it holds; the model is 0.1 better on average.
+        hard = masked * rng.normal(3.0, 0.5, 30)
+        model = hard + rng.normal(-0.1, 0.2, 30) * masked
+        found.append((model - hard).sum() / masked.sum())
+        errors.append(standard_error(model, hard, masked))
+    assert np.mean(errors) == pytest.approx(np.std(found), rel=0.1)
+    assert standard_error(hard, hard + masked, masked) == pytest.approx(0, abs=1e-12)
+    assert standard_error(hard[:1], hard[:1], masked[:1]) is None

@@ -1,5 +1,6 @@
 """Checkpoints: every way in which one can be unusable, and what is kept."""
 
+import errno
 import json
 import os
 import signal
@@ -7,8 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from helixlm.models import hf
+from helixlm.tokenizers.char import char_tokenizer
 from helixlm.train import checkpoint as checkpoint_module
 from helixlm.train.checkpoint import (
     CheckpointError,
@@ -17,6 +21,7 @@ from helixlm.train.checkpoint import (
     load_checkpoint,
     read_checkpoint,
     remove_old,
+    restore_moments,
     save_checkpoint,
 )
 from helixlm.train.optim import build_optimizer
@@ -34,7 +39,7 @@ def trained(**changes):
     return model, optimizer
 
 
-def save(folder, step, made=None):
+def save(folder, step, made=None, save_tokenizer=None):
     model, optimizer = made or trained()
     return save_checkpoint(
         folder,
@@ -42,7 +47,7 @@ def save(folder, step, made=None):
         model=model,
         optimizer=optimizer,
         state={"tokens": 7},
-        save_tokenizer=lambda path: (path / "tokenizer.json").write_text("{}"),
+        save_tokenizer=save_tokenizer or (lambda path: (path / "tokenizer.json").write_text("{}")),
     )
 
 
@@ -159,6 +164,65 @@ def test_a_kill_while_writing_leaves_the_one_before_usable(tmp_path, moment):
     assert {path.name for path in tmp_path.iterdir()} == {checkpoint_name(3), checkpoint_name(6)}
 
 
+def failing(error, only=None, method=None):
+    """Return a function that fails; a method of Path may do so for one name only."""
+
+    def fail(first, *arguments, **settings):
+        if only is None or first.name == only:
+            raise error
+        return method(first, *arguments, **settings)
+
+    return fail
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+# How safetensors words it: with Rust's text for the system's error.
+FULL_IN_RUST = SafetensorError("I/O error: No space left on device (os error 28)")
+BROKEN = OSError(errno.EIO, "Input/output error")
+UNWRITABLE = {
+    "weights": (hf, "save_file", failing(FULL_IN_RUST)),
+    "config": (Path, "write_text", failing(FULL, "config.json", Path.write_text)),
+    "sync of the model": (hf, "sync_path", failing(FULL)),
+    "tokenizer": (Path, "write_bytes", failing(FULL)),
+    "moments": (checkpoint_module, "save_file", failing(FULL_IN_RUST)),
+    "state": (Path, "write_text", failing(FULL, "state.json", Path.write_text)),
+    "sync": (checkpoint_module, "sync_tree", failing(FULL)),
+    "broken disk": (checkpoint_module, "sync_tree", failing(BROKEN)),
+    "rename": (Path, "rename", failing(FULL, ".step-00000006.partial", Path.rename)),
+}
+
+
+@pytest.mark.parametrize("moment", UNWRITABLE)
+def test_a_disk_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch, moment):
+    save(tmp_path, 3)
+    made = trained()
+    reason = "Input/output error" if moment == "broken disk" else "step 6: the disk is full"
+    with monkeypatch.context() as patch:
+        patch.setattr(*UNWRITABLE[moment])
+        message = rf"{reason}\. Checkpoints kept: step-00000003\. Make room, or choose another"
+        with pytest.raises(CheckpointError, match=message):
+            save(tmp_path, 6, made, char_tokenizer().save)
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint_name(3)]
+    assert latest_checkpoint(tmp_path).step == 3
+
+
+def test_moments_lie_where_pytorch_itself_would_put_them():
+    # As on a GPU: `step` of a fused or capturable AdamW is on the parameter's device too.
+    saved = torch.nn.Parameter(torch.ones(3))
+    first = torch.optim.AdamW([saved], fused=True)
+    saved.sum().backward()
+    first.step()
+    moments = dict(first.state[saved])
+    parameter = torch.nn.Parameter(torch.ones(3, device="meta"))
+    ours, theirs = (torch.optim.AdamW([parameter], capturable=True) for _ in range(2))
+    restore_moments(ours, {"weight": parameter}, {"weight": moments})
+    theirs.load_state_dict(theirs.state_dict() | {"state": first.state_dict()["state"]})
+    expected = {kind: value.device.type for kind, value in theirs.state[parameter].items()}
+    assert expected == {"step": "meta", "exp_avg": "meta", "exp_avg_sq": "meta"}
+    found = ours.state[parameter]
+    assert {kind: value.device.type for kind, value in found.items()} == expected
+
+
 def test_moments_of_another_model_are_refused(tmp_path):
     found = read_checkpoint(save(tmp_path, 3))
     other = toy_model()
@@ -176,6 +240,7 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     for step in (1, 2, 3, 4):
         save(tmp_path, step)
     (tmp_path / ".step-00000005.partial").mkdir()
+    (tmp_path / "..step-00000005.partial.partial").mkdir()  # save_model's, of a run that was killed
     remove_old(tmp_path, keep=2, best_step=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         checkpoint_name(step) for step in (1, 3, 4)

@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,7 +51,11 @@ def assert_same_run(one, two, step=12):
 def run_process(folder, *arguments, status=0):
     script = Path(__file__).with_name("run_toy.py")
     done = subprocess.run(
-        [sys.executable, script, folder, *arguments], capture_output=True, text=True, timeout=300
+        [sys.executable, script, folder, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        start_new_session=True,  # A signal to its group is not one to us.
     )
     assert done.returncode == status, done.stderr
     return done
@@ -117,7 +122,13 @@ KILLS = [3, 5, 9]
     [
         pytest.param(["num_workers=0", "rows=8"], id="plain"),
         pytest.param(["packing=concatenate", "rows=4"], id="concatenate"),
-        pytest.param(["compile=true", "precision=bf16", "rows=4"], id="bf16-compiled"),
+        pytest.param(
+            ["compile=true", "precision=bf16", "rows=4"],
+            id="bf16-compiled",
+            marks=pytest.mark.skipif(
+                not shutil.which("g++"), reason="generating code for the CPU needs g++"
+            ),
+        ),
     ],
 )
 def test_a_run_killed_three_times_is_the_run_that_was_not(tmp_path, settings):
@@ -146,6 +157,50 @@ def test_a_signal_stops_after_the_step_and_saves_first(tmp_path, name):
     run_process(tmp_path / "stopped")
     run_process(tmp_path / "whole")
     assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_to_the_group_leaves_the_workers_to_the_loop(tmp_path, name):
+    signals = ("--kill-at=5", f"--signal={name}", "--group")
+    done = run_process(tmp_path / "stopped", *signals, "num_workers=2")
+    assert done.stdout.split() == ["5", name]
+    assert latest_checkpoint(tmp_path / "stopped" / "checkpoints").step == 5
+
+
+def test_the_best_step_is_kept_wherever_it_falls(tmp_path):
+    def spoil(step, steps, metrics):
+        if step == 7:
+            with torch.no_grad():
+                model.head.bias.mul_(-1.0).add_(torch.arange(17.0))
+
+    model = toy_model()
+    found = toy_fit(
+        tmp_path, model=model, progress=spoil, validate_every=3, checkpoint_every=5, lr=1e-5
+    )
+    by_step = {
+        r["step"]: r["loss"]
+        for r in read_lines(tmp_path / "metrics.jsonl")
+        if r["kind"] == "validation" and r["step"] > 0
+    }
+    best = min(by_step, key=by_step.get)
+    assert best in (3, 6)  # No multiple of 5.
+    assert (found.best_step, found.best_loss) == (best, by_step[best])
+    assert found.checkpoint.name == f"step-{best:08d}"
+    kept = load_file(found.checkpoint / "model.safetensors")["lm_head.bias"]
+    assert kept.abs().max() < 1
+
+
+def test_a_step_without_a_masked_token_is_told(tmp_path):
+    with pytest.raises(StateError, match=r"no token was masked, .*raise masking\.rate"):
+        toy_fit(tmp_path / "all", masking=MaskingConfig(rate=1e-9))
+    with pytest.raises(StateError, match=r"step \d+: none of \d+ tokens was masked"):
+        toy_fit(tmp_path / "one", masking=MaskingConfig(rate=0.02), rows=1, micro_rows=1)
+
+
+def test_a_tracker_that_is_not_installed_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(StateError, match="this needs the package 'wandb', which is not installed"):
+        toy_fit(tmp_path, track=["wandb"])
 
 
 def test_a_finished_run_takes_no_more_steps(tmp_path):

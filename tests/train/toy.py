@@ -93,6 +93,7 @@ def toy_fit(
     identity: dict[str, str] | None = None,
     progress=None,
     rows: int = 8,
+    masking: MaskingConfig | None = None,
     **changes: object,
 ) -> TrainingResult:
     config = TrainConfig(**{**TOY_TRAIN, **changes})
@@ -103,7 +104,7 @@ def toy_fit(
         model or toy_model(),
         train=RowPlan(make_documents(300), batches, VOCABULARY, 0),
         validation=RowPlan(make_documents(60, key="check"), check, VOCABULARY, 0),
-        masking=MaskingConfig(),
+        masking=masking or MaskingConfig(),
         config=config,
         seed=3,
         output=output,

@@ -15,7 +15,11 @@ Overrides = Annotated[
 ]
 Device = Annotated[
     str | None,
-    typer.Option("--device", help="cpu or cuda. Default: CUDA if there is one."),
+    typer.Option(
+        "--device",
+        help="cpu, cuda or cuda:N. Default: CUDA if there is one, else cpu. "
+        "Apple's GPU is not used yet.",
+    ),
 ]
 Fasta = Annotated[
     list[Path] | None,

@@ -13,8 +13,12 @@ def doctor() -> None:
     checks = examine()
     width = max(len(check.name) for check in checks)
     for check in checks:
-        typer.echo(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<{width}}  {check.found}")
-    failed = [check for check in checks if not check.passed]
+        sign = "ok" if check.passed else "FAIL" if check.needed else "note"
+        typer.echo(f"{sign:<4}  {check.name:<{width}}  {check.found}")
+    for check in checks:
+        if not check.passed and not check.needed:
+            typer.echo(f"note: {check.name}: {check.advice}")
+    failed = [check for check in checks if not check.passed and check.needed]
     if failed:
         typer.echo(f"{len(failed)} check(s) failed; what to do:")
         for check in failed:

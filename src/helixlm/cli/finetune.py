@@ -53,14 +53,14 @@ def finetune(
     from helixlm.cli.progress import Terminal
     from helixlm.errors import InputError
     from helixlm.recipes.load import load_recipe
-    from helixlm.tasks.compare import METHODS, compare
+    from helixlm.tasks.compare import METHODS, TRAINED, compare
     from helixlm.tasks.finetune import finetune as run_finetune
 
     settings = list(overrides or []) + (["finetune.truncate=true"] if truncate else [])
     own = Path(model) / "recipe.yaml"
     config = load_recipe(recipe or (own if own.is_file() else "tinydnabert"), settings).finetune
     chosen = METHODS if methods == "all" else tuple(x.strip() for x in methods.split(","))
-    if chosen == ("pretrained",) and len(seeds or [0]) == 1:
+    if len(chosen) == 1 and chosen[0] in TRAINED and len(seeds or [0]) == 1:
         with Terminal().stage("Fine-tuning", config.max_steps) as progress:
             result = run_finetune(
                 model,
@@ -69,6 +69,7 @@ def finetune(
                 test=test,
                 output=output,
                 config=config,
+                method=chosen[0],  # type: ignore[arg-type]
                 seed=(seeds or [0])[0],
                 task=task,
                 device=device,
@@ -81,7 +82,10 @@ def finetune(
         )
         return
     if test is None:
-        raise InputError("--methods and several --seeds compare on test rows: give --test CSV")
+        raise InputError(
+            "several methods or seeds, and the baselines kmer and majority, are compared on test "
+            "rows: give --test CSV"
+        )
     with Terminal().stage("Fine-tuning") as progress:
         comparison = compare(
             model,
@@ -103,3 +107,9 @@ def finetune(
             f"[{interval.low:.4f}, {interval.high:.4f}]"
         )
     typer.echo(f"Wrote {output}: results.csv, intervals.csv, and a folder for each training run")
+    trained = [method for method in reversed(METHODS) if method in chosen and method in TRAINED]
+    if trained:
+        folder = output / f"{trained[0]}-seed{(seeds or [0])[0]}"
+        typer.echo(f"Next: helixlm predict {folder} --input sequences.fa -o labels.csv")
+    else:
+        typer.echo("Next: the same command with --methods all, to see what the model adds")

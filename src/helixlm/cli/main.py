@@ -2,7 +2,10 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
+from itertools import islice
+from typing import Any
 
 import typer
 
@@ -40,9 +43,6 @@ app.command("finetune")(finetune.finetune)
 app.command("predict")(predict.predict)
 app.command("doctor")(doctor.doctor)
 
-MANY_VALUES = ("--fasta", "--input", "--seeds")
-"""Options that take several values: ``--fasta a.fa b.fa`` is ``--fasta a.fa --fasta b.fa``."""
-
 
 def _show_version(value: bool) -> None:
     if value:
@@ -63,22 +63,58 @@ def options(
 def repeat_options(arguments: Sequence[str]) -> list[str]:
     """Write ``--fasta a b`` as ``--fasta a --fasta b``, so that shell patterns work.
 
+    The verb's own declaration says which options take several values, and how many arguments must
+    stand by themselves: if such a one is missing, it is the last of the values.
+
     Examples
     --------
     >>> repeat_options(["pretrain", "--fasta", "a.fa", "b.fa", "-o", "run"])
     ['pretrain', '--fasta', 'a.fa', '--fasta', 'b.fa', '-o', 'run']
+    >>> repeat_options(["tokenizer", "report", "-i", "a.fa", "b.fa", "tokenizer"])
+    ['tokenizer', 'report', '-i', 'a.fa', '-i', 'b.fa', 'tokenizer']
     """
-    written: list[str] = []
-    option, values = "", 0
-    for argument in arguments:
-        if argument.startswith("-"):
-            option, values = (argument if argument in MANY_VALUES else ""), 0
-        elif option:
-            if values:
-                written.append(option)
-            values += 1
-        written.append(argument)
-    return written
+    given, at = list(arguments), 0
+    command = typer.main.get_command(app)
+    while isinstance(command, typer.core.TyperGroup):
+        while at < len(given) and given[at].startswith("-"):  # groups have flags only
+            at += 1
+        if at == len(given) or given[at] not in command.commands:
+            return given
+        command = command.commands[given[at]]
+        at += 1
+    return given[:at] + _repeat(command.params, given[at:])
+
+
+def _repeat(params: Sequence[Any], arguments: Sequence[str]) -> list[str]:
+    """Repeat the options of one verb."""
+    options = {name: p for p in params if p.param_type_name == "option" for name in p.opts}
+    missing = sum(p.required for p in params if p.param_type_name == "argument")
+    written: list[tuple[str, ...]] = []
+    further: list[int] = []  # where `written` has the second and later values of an option
+    several = ""
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            rest = list(words)
+            missing -= len(rest)
+            written.append((word, *rest))
+        elif word.startswith("-") and len(word) > 1:
+            name, attached, _ = word.partition("=")
+            if name not in options and not name.startswith("--"):
+                name, attached = word[:2], word[2:]  # -fa.fa
+            takes = name in options and not options[name].is_flag
+            several = name if takes and options[name].multiple else ""
+            value = islice(words, 1) if takes and not attached else ()
+            written.append((word, *value))
+        elif several:
+            further.append(len(written))
+            written.append((several, word))
+        else:
+            missing -= 1
+            written.append((word,))
+    for place in further[max(0, len(further) - missing) :] if missing > 0 else ():
+        written[place] = written[place][1:]
+    return [word for words in written for word in words]
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -96,7 +132,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     )
     logging.getLogger("helixlm").setLevel(logging.DEBUG if debug else logging.INFO)
     try:
-        app(given, prog_name="helixlm")
+        app(repeat_options(given), prog_name="helixlm")
     except HelixError as error:
         if debug:
             raise
@@ -105,6 +141,15 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         sys.exit(130)
+    except Exception:
+        traceback.print_exc()
+        typer.secho(
+            "error: this should not have happened: please report it, with the lines above, the "
+            "command, and what helixlm doctor says",
+            fg="red",
+            err=True,
+        )
+        sys.exit(70)
 
 
 if __name__ == "__main__":

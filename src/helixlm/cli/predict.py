@@ -25,17 +25,27 @@ def predict(
     Example: helixlm predict tuned --input sequences.fa -o labels.csv
     """
     from helixlm.cli.progress import Terminal
+    from helixlm.inference import load, resolve_device
     from helixlm.inference import predict as run_predict
 
+    where = resolve_device(device)
+    loaded = load(model)
     with Terminal().stage("Predicting") as progress:
         done = run_predict(
-            model,
+            loaded,
             inputs,
             output,
             batch_size=batch_size,
             truncate=truncate,
-            device=device,
+            device=where,
             progress=progress,
         )
     cut = f", {done.num_cut:,} of them cut" if done.num_cut else ""
     typer.echo(f"Wrote {output}: {done.num_rows:,} rows for {done.num_sequences:,} sequences{cut}")
+    if loaded.kind == "classifier":
+        typer.echo(f"Next: open {output} in a spreadsheet; p_LABEL is the probability of LABEL")
+    else:
+        typer.echo(
+            f"Next: open {output} in a spreadsheet; to classify sequences: "
+            f"helixlm finetune {model} --train train.csv --test test.csv -o tuned"
+        )

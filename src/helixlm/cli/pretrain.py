@@ -38,6 +38,7 @@ def pretrain(
     """
     from helixlm.cli.progress import Terminal, duration
     from helixlm.pipeline.pretrain import pretrain as run_pretrain
+    from helixlm.pipeline.pretrain import standard_error_of
     from helixlm.pipeline.report import write_run_report
 
     result = run_pretrain(
@@ -64,7 +65,7 @@ def pretrain(
         f"{duration(training.seconds)}\n"
         f"Validation loss {training.best_loss:.4f} nats a masked token (step "
         f"{training.best_step}); by counting: unigram {training.baselines.unigram.loss:.4f}, "
-        f"neighbours {training.baselines.neighbour.loss:.4f}\n"
+        f"neighbours {training.baselines.neighbour.loss:.4f}{standard_error_of(result)}\n"
         f"Wrote {result.model} and {page}\n"
         f"Next: helixlm finetune {result.run} --train train.csv --test test.csv -o tuned"
     )

@@ -27,8 +27,8 @@ class Terminal:
         self.console = Console(stderr=True, highlight=False)
 
     def line(self, text: str) -> None:
-        """Print one line."""
-        self.console.print(text, markup=False)
+        """Print one line, however long: a log is searched by lines."""
+        self.console.print(text, markup=False, soft_wrap=True)
 
     @contextmanager
     def stage(

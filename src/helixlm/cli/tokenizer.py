@@ -80,7 +80,11 @@ def encode(
     for name in store.splits:
         split = store.split(name)
         typer.echo(f"{name}: {split.num_documents:,} documents, {split.num_tokens:,} tokens")
-    typer.echo(f"Wrote {output}")
+    typer.echo(
+        f"Wrote {output}\n"
+        f"Next: read it with helixlm.data.store.open_store({str(output)!r}), or train on the "
+        f"corpus: helixlm pretrain --corpus {inputs[0]} -o run"
+    )
 
 
 @app.command()
@@ -103,3 +107,8 @@ def report(
     typer.echo(
         tokenizer_report(found, every_nth(training_sequences(inputs), sample_every)).as_text()
     )
+    if inputs[0].is_dir():
+        typer.echo(f"Next: helixlm tokenizer encode {tokenizer} --input {inputs[0]} -o store")
+    else:
+        files = " ".join(map(str, inputs))
+        typer.echo(f"Next: helixlm prepare --fasta {files} -o corpus")

@@ -1,16 +1,14 @@
-"""Tables as text: rows of a CSV or TSV file with their line numbers, and files written whole.
+"""Tables as text: rows of a CSV or TSV file with their line numbers, and tables written whole.
 
 Comes in: a path, plain or gzipped, comma-separated (tab-separated when it is called `.tsv`), with
 a header. Goes out: one row at a time, so that a file of any size streams. What the columns mean
 is for the caller; `check_sequence` says whether a field is DNA.
 """
 
-import contextlib
 import csv
 import gzip
 import io
 import logging
-import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, TextIO
 
-from helixlm.errors import InputError, StateError
+from helixlm.errors import InputError
+from helixlm.files import replace_file
 from helixlm.seq.alphabet import DNA
 
 logger = logging.getLogger(__name__)
@@ -144,39 +143,6 @@ def check_sequence(sequence: str, where: str) -> None:
             f"{where}: letter {bad.group()!r} at position {bad.start() + 1} of the sequence, "
             f"expected A, C, G, T, N or another IUPAC code{hint}"
         )
-
-
-@contextmanager
-def replace_file(path: Path) -> Iterator[Path]:
-    """Write a file that appears under its name only when it is complete.
-
-    Gives the path of a temporary file in the same folder. When the block ends well the file is
-    synced and renamed; when it does not, it is removed and what was there before stays.
-
-    Raises
-    ------
-    StateError
-        If the file cannot be written, such as on a full disk.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            descriptor = os.open(temporary, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            temporary.replace(path)
-        except OSError as error:
-            raise StateError(
-                f"{path}: cannot be written: {error.strerror or error}; nothing was replaced"
-            ) from error
-    finally:
-        with contextlib.suppress(OSError):  # What went wrong is told already.
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from helixlm.errors import StateError
+from helixlm.files import sync_path, sync_tree
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def new_folder(output: Path) -> Iterator[Path]:
             sync_tree(partial)
             refuse_existing(output)
             partial.rename(output)
-            _sync(output.parent)
+            sync_path(output.parent)
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
             if isinstance(error, OSError) and error.errno in _DISK_FULL:
@@ -133,21 +134,6 @@ def _remove_abandoned(parent: Path, prefix: str) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
-
-
-def sync_tree(folder: Path) -> None:
-    """Bring all files and folders below `folder` to the disk."""
-    for path in sorted(folder.rglob("*")):
-        _sync(path)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def file_sha256(path: Path) -> str:

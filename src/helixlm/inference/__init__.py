@@ -1,5 +1,6 @@
 """What a trained model says of sequences: `load` it, then ask, in memory or from file to file."""
 
+from helixlm.inference.device import resolve_device
 from helixlm.inference.files import Predicted, predict
 from helixlm.inference.loading import LoadedModel, load
 from helixlm.inference.masked import MaskedProbabilities, masked_probabilities
@@ -16,4 +17,5 @@ __all__ = [
     "masked_probabilities",
     "pad_rows",
     "predict",
+    "resolve_device",
 ]

@@ -21,13 +21,13 @@ import torch
 from helixlm.data.delimited import check_sequence, delimiter_of, iter_rows, open_writer
 from helixlm.data.fasta import iter_chunks
 from helixlm.errors import InputError
+from helixlm.inference.device import resolve_device
 from helixlm.inference.loading import LoadedModel, load
 from helixlm.inference.masked import masked_many
 from helixlm.inference.rows import (
     Progress,
     TooLongError,
     classify,
-    default_device,
     encode_rows,
     evaluating,
 )
@@ -105,7 +105,8 @@ def predict(
     Raises
     ------
     InputError
-        If the input cannot be read, holds no sequence, or a sequence is too long.
+        If the input cannot be read, holds no sequence, a sequence is too long, or there is no such
+        device.
     StateError
         If there is no such model or the table cannot be written.
 
@@ -121,7 +122,8 @@ def predict(
     if isinstance(model, LoadedModel):
         loaded = model
     else:
-        loaded, device = load(model), default_device() if device is None else device
+        device = resolve_device(device)
+        loaded = load(model)
     counts = _Counts()
     rows: Iterator[Sequence[str | int]]
     with evaluating(loaded.model, device), open_writer(output) as text:

@@ -18,6 +18,7 @@ from helixlm.errors import StateError
 from helixlm.inference.loading import LoadedModel
 from helixlm.inference.rows import Progress, evaluating, to_batch
 from helixlm.models.heads import MaskedLM
+from helixlm.tokenizers.base import in_its_case
 
 
 class MaskedProbabilities(NamedTuple):
@@ -57,7 +58,7 @@ def masked_probabilities(
     loaded : LoadedModel
         A masked language model.
     sequence : str
-        DNA.
+        DNA; lower case is read as upper case, whatever the tokenizer.
     batch_size : int
         Rows at a time.
     device : str or torch.device, optional
@@ -97,7 +98,9 @@ def masked_many(
         raise StateError(f"{loaded.path}: its tokenizer has no mask token: nothing can be hidden")
     offset = 0 if tokenizer.special.bos is None else 1
     room = loaded.max_tokens - len(tokenizer.add_special([]))
-    encodings = [tokenizer.encode_with_offsets(sequence) for sequence in sequences]
+    encodings = [
+        tokenizer.encode_with_offsets(sequence) for sequence in in_its_case(tokenizer, sequences)
+    ]
     lengths_N = np.array([len(encoding.ids) for encoding in encodings])
     order = np.argsort(lengths_N, kind="stable")
     owner_T = np.repeat(order, lengths_N[order])

@@ -15,19 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from helixlm.errors import InputError
+from helixlm.inference.device import resolve_device
 from helixlm.inference.loading import LoadedModel
 from helixlm.models.heads import SequenceClassifier
+from helixlm.tokenizers.base import in_its_case
 
 Progress = Callable[[int, int | None], None]
 
 
 class TooLongError(InputError):
     """A sequence has more tokens than the model takes."""
-
-
-def default_device() -> torch.device:
-    """Return where to compute if nobody says: on the first CUDA device if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @contextmanager
@@ -39,7 +36,7 @@ def evaluating(
     Afterwards it is on the device and in the mode that it had.
     """
     before, training = next(model.parameters()).device, model.training
-    wanted = before if device is None else torch.device(device)
+    wanted = before if device is None else resolve_device(device)
     try:
         model.to(wanted).eval()
         with torch.inference_mode():
@@ -63,7 +60,7 @@ def encode_rows(
     loaded : LoadedModel
         Its tokenizer is used.
     sequences : sequence of str
-        DNA.
+        DNA; lower case is read as upper case, whatever the tokenizer.
     places : sequence of str
         Where each sequence comes from, for the message: file and line, or file and record.
     max_tokens : int, optional
@@ -88,7 +85,8 @@ def encode_rows(
     num_special = len(tokenizer.add_special([]))
     room = limit - num_special
     rows, num_cut = [], 0
-    for place, ids in zip(places, tokenizer.encode_batch(sequences), strict=True):
+    encoded = tokenizer.encode_batch(in_its_case(tokenizer, sequences))
+    for place, ids in zip(places, encoded, strict=True):
         if len(ids) > room:
             if not truncate:
                 raise TooLongError(

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from helixlm.errors import InputError, StateError
+from helixlm.files import sync_path
 from helixlm.models.config import Head
 from helixlm.models.convert import (
     ConversionError,
@@ -95,15 +96,15 @@ def save_model(model: MaskedLM | SequenceClassifier, folder: str | os.PathLike[s
         text = json.dumps(config_to_hf(model), indent=2, sort_keys=True) + "\n"
         (partial / CONFIG_FILE).write_text(text, encoding="utf-8")
         for path in (partial / WEIGHTS_FILE, partial / CONFIG_FILE, partial):
-            _sync(path)
+            sync_path(path)
         if folder.exists():
             for name in (WEIGHTS_FILE, CONFIG_FILE):
                 (partial / name).replace(folder / name)
-            _sync(folder)
+            sync_path(folder)
             partial.rmdir()
         else:
             partial.rename(folder)
-        _sync(folder.parent)
+        sync_path(folder.parent)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         failure = ModelWriteError(f"{folder}: cannot write the model: {error}")
@@ -236,15 +237,6 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
                 f"{path}: is damaged or cut short ({error}): copy or fetch it again"
             ) from error
     return tensors
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the entries of a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _error_number(error: Exception) -> int | None:

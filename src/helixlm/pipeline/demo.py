@@ -6,14 +6,15 @@ dev rows of two classification tasks lie, so nothing that is judged was ever see
 model is fine-tuned, from its pretrained weights and from scratch, beside k-mer regression.
 """
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from helixlm.data.fasta_index import FastaFile
 from helixlm.data.simulate import World, WorldConfig, simulate
-from helixlm.inference import LoadedModel, load
-from helixlm.pipeline.pretrain import PretrainResult, pretrain
+from helixlm.inference import LoadedModel, load, resolve_device
+from helixlm.pipeline.pretrain import PretrainResult, pretrain, standard_error_of
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.pipeline.report import masked_example, write_run_report
 from helixlm.recipes.load import load_recipe
@@ -24,7 +25,7 @@ TASKS = {
     "promoter": "whether a 300-bp sequence holds the start of a gene (its promoter) or not",
     "splice_donor": "whether the GT in the middle of 120 bp is the start of an intron or any GT",
 }
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)
 
 
 class DemoResult(NamedTuple):
@@ -79,9 +80,12 @@ def demo(
 
     Raises
     ------
+    InputError
+        If a setting is not known or there is no such device.
     StateError
         If the folder holds another demo.
     """
+    resolve_device(device)
     output, report = Path(output), report or Silent()
     config = world or WorldConfig(seed=seed)
     with report.stage("Simulating a small world") as progress:
@@ -134,7 +138,17 @@ def demo(
             "in which everything is known",
             comparisons=comparisons,
             examples=[_promoter(load(trained.model), made)],
-            commands=(f"helixlm demo --seed {seed} -o demo",),
+            commands=(
+                _command(
+                    recipe=recipe,
+                    seed=seed,
+                    overrides=overrides,
+                    world=world,
+                    tasks=tasks,
+                    seeds=seeds,
+                    device=device,
+                ),
+            ),
             about=TASKS,
         )
         copy = output / "report.html"
@@ -148,7 +162,7 @@ def headline(result: DemoResult) -> str:
     lines = [
         f"Pretraining: {training.best_loss:.3f} nats a masked token on held-out chromosomes; "
         f"counting tokens gives {training.baselines.unigram.loss:.3f}, counting neighbours "
-        f"{training.baselines.neighbour.loss:.3f}",
+        f"{training.baselines.neighbour.loss:.3f}{standard_error_of(result.pretraining)}",
     ]
     for comparison in result.comparisons:
         rows = {r.method: r for r in comparison.intervals if r.metric == "mcc"}
@@ -166,6 +180,38 @@ def headline(result: DemoResult) -> str:
                 f" ({gain.level:.0%} interval)"
             )
     return "\n".join(lines)
+
+
+def _command(
+    *,
+    recipe: str | Path,
+    seed: int,
+    overrides: Sequence[str],
+    world: WorldConfig | None,
+    tasks: Sequence[str],
+    seeds: Sequence[int],
+    device: str | None,
+) -> str:
+    """Write the command that makes this demo again: the verb, or Python for what it has not."""
+    given: dict[str, Any] = {}
+    if str(recipe) != "demo":
+        given["recipe"] = str(recipe)
+    if tuple(tasks) != tuple(TASKS):
+        given["tasks"] = list(tasks)
+    if tuple(seeds) != SEEDS:
+        given["seeds"] = list(seeds)
+    if not given and world is None:
+        words = ["helixlm", "demo", "--seed", str(seed)]
+        words += [word for override in overrides for word in ("--set", override)]
+        words += [] if device is None else ["--device", device]
+        return shlex.join([*words, "-o", "demo"])
+    given |= {"seed": seed, "overrides": list(overrides), "device": device}
+    parts = ["'demo'", *(f"{name}={value!r}" for name, value in given.items())]
+    imports = "import helixlm"
+    if world is not None:
+        imports += "; from helixlm.data.simulate import WorldConfig"
+        parts.append(f"world=WorldConfig(**{world.model_dump(mode='json', exclude_defaults=True)})")
+    return shlex.join(["python", "-c", f"{imports}; helixlm.demo({', '.join(parts)})"])
 
 
 def _promoter(loaded: LoadedModel, world: World) -> MaskedExample:

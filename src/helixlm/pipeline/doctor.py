@@ -10,6 +10,7 @@ from torch import nn
 from transformers import RobertaConfig, RobertaForMaskedLM
 
 from helixlm.models.convert import from_hf
+from helixlm.pipeline.machine import processor_name
 from helixlm.pipeline.pretrain import versions
 from helixlm.train.loss import summed_loss
 from helixlm.train.throughput import measure_peak
@@ -24,6 +25,8 @@ class Check(NamedTuple):
     passed: bool
     found: str
     advice: str = ""
+    needed: bool = True
+    """Whether helixlm cannot do without it; otherwise `advice` says what it is for."""
 
 
 def examine() -> list[Check]:
@@ -47,7 +50,7 @@ def _environment() -> Iterator[Check]:
         "helixlm needs Python 3.11 or newer",
     )
     for device in _devices():
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
         rate = measure_peak(device, torch.float32) / 1e9
         half = measure_peak(device, torch.bfloat16) / 1e9
         yield Check(
@@ -60,8 +63,8 @@ def _environment() -> Iterator[Check]:
         "C++ compiler",
         compiler is not None,
         compiler or "none found",
-        "torch.compile on a CPU needs one (Debian: apt install g++); without it, train with "
-        "--set train.compile=false",
+        "only --set train.compile=true needs one on a CPU (Debian: apt install g++)",
+        needed=False,
     )
 
 

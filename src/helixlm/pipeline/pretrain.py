@@ -27,10 +27,12 @@ from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.delimited import replace_file
 from helixlm.data.folder import new_folder
 from helixlm.errors import InputError, StateError
+from helixlm.inference import resolve_device
 from helixlm.models.config import num_parameters
 from helixlm.models.heads import MaskedLM
 from helixlm.models.hf import load_model, save_model
 from helixlm.models.init import begin_at_frequencies, initialise
+from helixlm.pipeline.machine import processor_name
 from helixlm.pipeline.prepare import prepare
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.pipeline.stages import make_store, make_tokenizer, vocabulary_of
@@ -40,6 +42,7 @@ from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import Tokenizer
 from helixlm.train.batches import RowPlan
 from helixlm.train.loop import TrainingResult, fit
+from helixlm.train.metrics import read_lines
 from helixlm.version import __version__
 
 HARMLESS = (
@@ -93,7 +96,7 @@ def pretrain(
     species, assembly : str
         Written into the corpus.
     device : str, optional
-        "cpu" or "cuda"; by default CUDA if there is one.
+        "cpu", "cuda" or "cuda:N"; by default CUDA if there is one.
     report : Reporter, optional
         Where to show progress.
 
@@ -110,6 +113,7 @@ def pretrain(
         If the folder holds another run, is in use, or cannot be written.
     """
     run, report = Path(output), report or Silent()
+    device = str(resolve_device(device))
     resolved = load_recipe(recipe, overrides)
     if not fasta and corpus is None and not (run / "corpus" / "manifest.json").exists():
         raise InputError(
@@ -124,6 +128,13 @@ def pretrain(
         store = make_store(source, tokenizer, run / "store", report)
         vocabulary = vocabulary_of(tokenizer)
         config = resolved.model.encoder(vocab_size=vocabulary.size, pad_token_id=vocabulary.pad)
+        if resolved.batches.row_tokens > config.max_tokens:
+            needed = resolved.batches.row_tokens + config.max_positions - config.max_tokens
+            raise InputError(
+                f"batches.row_tokens {resolved.batches.row_tokens} is over the {config.max_tokens} "
+                f"tokens that model.max_positions {config.max_positions} serves with the padding "
+                f"id {config.pad_token_id} of this tokenizer: set model.max_positions={needed}"
+            )
         model = MaskedLM(config)
         seed = int(CounterRng("weights", resolved.seed).words(1)[0] >> 1)
         initialise(model, config, torch.Generator().manual_seed(seed), tokenizer.tokens)
@@ -152,11 +163,21 @@ def pretrain(
                 progress=progress,
             )
         exported = _export(run, training, tokenizer) if training.finished else None
-        summary = _summary(resolved, source, tokenizer, training, parameters)
+        summary = _summary(resolved, source, tokenizer, training, parameters, device)
+        summary["neighbour_difference_error"] = _difference_error(run, training)
         summary["corpus"] = str(source.path.resolve())
         summary["epochs"] = training.tokens / max(1, store.split("train").num_tokens)
         write_json(run / "summary.json", summary)
     return PretrainResult(run, exported, training, parameters, summary)
+
+
+def standard_error_of(result: PretrainResult) -> str:
+    """Say how sure the difference of the model's loss and the neighbour baseline is."""
+    error = result.summary["neighbour_difference_error"]
+    difference = result.training.best_loss - result.training.baselines.neighbour.loss
+    if error is None:
+        return ""
+    return f" (difference {difference:+.4f}, standard error {error:.4f})"
 
 
 def recipe_sha256(recipe: Recipe) -> str:
@@ -249,6 +270,7 @@ def _summary(
     tokenizer: Tokenizer,
     training: TrainingResult,
     parameters: int,
+    device: str,
 ) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
@@ -267,13 +289,21 @@ def _summary(
         "corpus_sha256": corpus.manifest.corpus_sha256,
         "tokenizer_sha256": tokenizer.sha256,
         "machine": {
-            "processor": platform.processor() or platform.machine(),
+            "processor": processor_name(),
             "cores": os.cpu_count(),
-            "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+            "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
         },
         "versions": versions(),
         "written": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
+
+
+def _difference_error(run: Path, training: TrainingResult) -> float | None:
+    """Return the standard error of the best validation loss minus the neighbour baseline."""
+    for record in read_lines(run / "metrics.jsonl"):
+        if record["kind"] == "validation" and record["step"] == training.best_step:
+            return record.get("neighbour_difference_error")
+    return None
 
 
 def versions() -> dict[str, str]:

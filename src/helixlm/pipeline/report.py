@@ -286,6 +286,9 @@ def _finetune_facts(comparisons: Sequence[Comparison], about: dict[str, str]) ->
                     if method in intervals
                 ),
                 gain=None if gain is None else _interval(gain),
+                train_rows=comparison.num_rows["train"],
+                dev_rows=comparison.num_rows["dev"],
+                test_rows=comparison.num_rows["test"],
             )
         )
     first = comparisons[0].intervals[0]

@@ -4,6 +4,7 @@ A stage writes a folder that appears whole under its name, so a stage whose fold
 done; what it was made with stands in its manifest and is compared.
 """
 
+import logging
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,16 +13,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixlm.data.corpus import Corpus
-from helixlm.data.folder import new_folder
+from helixlm.data.folder import (
+    MANIFEST,
+    Manifest,
+    new_folder,
+    read_manifest,
+    refuse_differences,
+    write_manifest,
+)
 from helixlm.data.store import TokenStore, open_store, write_store
 from helixlm.errors import StateError
 from helixlm.pipeline.progress import Reporter
-from helixlm.tokenizers.base import Tokenizer, TokenizerConfig
+from helixlm.tokenizers.base import Tokenizer, TokenizerConfig, in_its_case
 from helixlm.tokenizers.build import build_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
 from helixlm.train.batches import Vocabulary
+from helixlm.version import __version__
+
+logger = logging.getLogger(__name__)
 
 ENCODE_AT_ONCE = 2048
+
+
+class TokenizerManifest(Manifest):
+    """What the tokenizer of a run was made with; transformers does not read this file."""
+
+    format: str = "helixlm tokenizer"
+    format_version: int = 1
+    helixlm_version: str = __version__
+    tokenizer_sha256: str
+    """Hash of the bytes of tokenizer.json."""
+    corpus_sha256: str
+    """Of the corpus whose training windows it was trained on."""
+    settings: TokenizerConfig
 
 
 def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
@@ -52,21 +76,78 @@ def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
 def make_tokenizer(
     corpus: Corpus, config: TokenizerConfig, output: Path, report: Reporter
 ) -> Tokenizer:
-    """Train a tokenizer on the training windows of a corpus, or load the one that is there."""
+    """Train a tokenizer on the training windows of a corpus, or load the one that is there.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        What to train on.
+    config : TokenizerConfig
+        What to make.
+    output : Path
+        The folder, which holds a `manifest.json` besides the tokenizer's own files.
+    report : Reporter
+        Where to show progress.
+
+    Returns
+    -------
+    Tokenizer
+        As loaded from `output`.
+
+    Raises
+    ------
+    StateError
+        If the folder holds a tokenizer that was made from another corpus or with other settings.
+    """
     if (output / "tokenizer.json").exists():
-        return load_tokenizer(output)
+        found = load_tokenizer(output)
+        _check_origin(found, corpus, config, output)
+        return found
     total = -(-corpus.num_windows("train") // config.sample_every)
     with report.stage("Training the tokenizer", total) as progress:
         tokenizer = build_tokenizer(config, corpus.iter_sequences("train"), progress=progress)
     with new_folder(output) as folder:
         tokenizer.save(folder)
+        write_manifest(
+            folder,
+            TokenizerManifest(
+                tokenizer_sha256=tokenizer.sha256,
+                corpus_sha256=corpus.manifest.corpus_sha256,
+                settings=config,
+            ),
+        )
     return load_tokenizer(output)
+
+
+def _check_origin(
+    tokenizer: Tokenizer, corpus: Corpus, config: TokenizerConfig, output: Path
+) -> None:
+    """Refuse a tokenizer that was not made from this corpus with these settings."""
+    if not (output / MANIFEST).exists():
+        if (output.with_name("store") / MANIFEST).exists():
+            return  # A folder of an earlier version: `make_store` compares tokenizer and corpus.
+        raise StateError(
+            f"{output}: holds a tokenizer but no {MANIFEST}, so it is not known which corpus it "
+            f"was made from: delete the folder, and the tokenizer is made anew"
+        )
+    found = read_manifest(output, TokenizerManifest)
+    pairs: dict[str, tuple[object, object]] = {
+        "tokenizer.json": (found.tokenizer_sha256[:12], tokenizer.sha256[:12]),
+        "corpus": (found.corpus_sha256[:12], corpus.manifest.corpus_sha256[:12]),
+    }
+    pairs |= {
+        name: (getattr(found.settings, name), getattr(config, name))
+        for name in TokenizerConfig.model_fields
+    }
+    refuse_differences(output, pairs)
 
 
 def make_store(corpus: Corpus, tokenizer: Tokenizer, output: Path, report: Reporter) -> TokenStore:
     """Encode every window of a corpus into a token store, or open the one that is there."""
     splits = list(corpus.manifest.splits)
     total = sum(corpus.num_windows(split) for split in splits)
+    if tokenizer.keeps_case:
+        logger.info("the tokenizer knows no lower case: soft-masked bases are given in upper case")
     with report.stage("Encoding the corpus", total) as progress:
         write_store(
             output,
@@ -80,6 +161,6 @@ def make_store(corpus: Corpus, tokenizer: Tokenizer, output: Path, report: Repor
 
 
 def encode_documents(tokenizer: Tokenizer, sequences: Iterator[str]) -> Iterator[NDArray[np.int32]]:
-    """Yield the token ids of each sequence, encoding many at a time."""
+    """Yield the token ids of each sequence in its tokenizer's case, encoding many at a time."""
     while batch := list(islice(sequences, ENCODE_AT_ONCE)):
-        yield from tokenizer.encode_batch(batch)
+        yield from tokenizer.encode_batch(in_its_case(tokenizer, batch))

@@ -196,7 +196,13 @@ def _learned(report: RunReport) -> str:
         f"Counting which token stands between which neighbours gives "
         f"{percent(math.exp(-neighbour))}, counting single tokens {percent(math.exp(-unigram))}: "
     )
-    if loss < min(unigram, neighbour):
+    error = record.get("neighbour_difference_error")
+    if is_number(error) and abs(loss - neighbour) < 2 * error:
+        text += (
+            "the model knows as much as counting neighbours teaches; the difference is too small "
+            "to be told from chance."
+        )
+    elif loss < min(unigram, neighbour):
         text += "the model has learned more than counting can teach."
     elif loss < unigram:
         text += (

@@ -159,27 +159,6 @@ def softmask(text: str) -> NDArray[np.bool_]:
     return (letters >= ord("a")) & (letters <= ord("z"))
 
 
-def to_upper(text: str) -> str:
-    """Return a sequence in upper case, of the same length.
-
-    Parameters
-    ----------
-    text : str
-        A sequence of ASCII letters. (Outside ASCII, upper case may be longer.)
-
-    Returns
-    -------
-    str
-        The sequence, nothing else changed.
-
-    Raises
-    ------
-    AlphabetError
-        If a letter is not ASCII.
-    """
-    return _ascii(text, DNA).upper().decode("ascii")
-
-
 def _ascii(text: str, alphabet: Alphabet) -> bytes:
     """Return the bytes of a text; a letter outside ASCII is in no alphabet."""
     try:

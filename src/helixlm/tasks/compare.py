@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from helixlm.errors import InputError, StateError
-from helixlm.inference import LoadedModel, load
+from helixlm.inference import LoadedModel, load, resolve_device
 from helixlm.tasks.baselines import fit_kmer, majority
 from helixlm.tasks.config import FinetuneConfig
 from helixlm.tasks.data import LabelledSequences, Task, read_task
@@ -44,6 +44,8 @@ class Comparison(NamedTuple):
     intervals: list[IntervalRow]
     """Test scores over all seeds and leads of the pretrained model, as in `intervals.csv`."""
     output: Path
+    num_rows: dict[str, int]
+    """Rows of train, dev and test."""
 
 
 def compare(
@@ -103,6 +105,7 @@ def compare(
     """
     _check_choices("method", methods, METHODS)
     _check_choices("seed", seeds, seeds)
+    device = resolve_device(device)
     loaded = model if isinstance(model, LoadedModel) else load(model)
     config = config or FinetuneConfig()
     data = read_task(train, dev, test, dev_fraction=config.dev_fraction, dev_seed=config.dev_seed)
@@ -144,7 +147,8 @@ def compare(
     intervals = _intervals(data.test.labels, stacked, suite=suite, task=task, model=name)
     write_table(rows, folder)
     write_table(intervals, folder, "intervals")
-    return Comparison(rows, intervals, folder)
+    num_rows = {split: len(part.labels) for split, part in data._asdict().items()}
+    return Comparison(rows, intervals, folder, num_rows)
 
 
 def _shifted(

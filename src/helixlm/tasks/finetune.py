@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from helixlm.errors import StateError
 from helixlm.inference import LoadedModel, classify, encode_rows, load
-from helixlm.inference.rows import default_device, to_batch
+from helixlm.inference.device import resolve_device
+from helixlm.inference.rows import to_batch
 from helixlm.models.heads import SequenceClassifier
 from helixlm.models.init import initialise
 from helixlm.rng import CounterRng
@@ -44,6 +44,7 @@ from helixlm.tasks.outputs import (
 )
 from helixlm.tasks.state import load_state, save_state
 from helixlm.tasks.table import ResultRow
+from helixlm.train.loop import NonFiniteError
 from helixlm.train.metrics import MetricsLog
 from helixlm.train.optim import build_optimizer, learning_rate, set_learning_rate
 from helixlm.version import __version__
@@ -57,10 +58,6 @@ Progress = Callable[[int, int | None], None]
 
 SAVE_SECONDS = 60.0
 """Time between saves of the state of an unfinished run; short runs make none."""
-
-
-class NonFiniteError(StateError):
-    """The loss or the gradient is not a number: training stopped before the update."""
 
 
 def finetune(
@@ -118,12 +115,13 @@ def finetune(
     Raises
     ------
     InputError
-        If model or files are not what they must be.
+        If model, files or device are not what they must be.
     StateError
         If `output` holds something else, or cannot be written.
     NonFiniteError
         If loss or gradient are not finite; nothing that was written is lost.
     """
+    where = resolve_device(device)
     loaded = model if isinstance(model, LoadedModel) else load(model)
     config = config or FinetuneConfig()
     data = read_task(train, dev, test, dev_fraction=config.dev_fraction, dev_seed=config.dev_seed)
@@ -149,7 +147,6 @@ def finetune(
     folder = None if output is None else Path(output)
     if folder is not None and claim_folder(folder, settings):
         return read_result(folder, data)
-    where = default_device() if device is None else torch.device(device)
     with torch.random.fork_rng([where] if where.type == "cuda" else []):
         run = _Run(loaded, data, config, method, seed, folder, where)
         seconds = run.train(progress)

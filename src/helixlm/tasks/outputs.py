@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from helixlm.data.delimited import open_writer, replace_file
+from helixlm.data.delimited import open_writer
 from helixlm.data.folder import refuse_differences, refuse_existing
 from helixlm.errors import StateError
+from helixlm.files import replace_file
 from helixlm.inference import LoadedModel, load
 from helixlm.inference.files import format_probability
 from helixlm.models.hf import save_model

@@ -14,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from helixlm.data.delimited import replace_file
 from helixlm.errors import StateError
+from helixlm.files import replace_file
+from helixlm.train.checkpoint import restore_moments
 
 
 def save_state(
@@ -88,9 +89,9 @@ def load_state(
         ) from error
     model.load_state_dict(groups.pop("model"))
     best = groups.pop("best", {})
-    for name, parameter in model.named_parameters():
-        optimizer.state[parameter] = {
-            kind: values[name].to(parameter.device if values[name].ndim else "cpu")
-            for kind, values in groups.items()
-        }
+    moments: dict[str, dict[str, Tensor]] = {}
+    for kind, values in groups.items():
+        for name, tensor in values.items():
+            moments.setdefault(name, {})[kind] = tensor
+    restore_moments(optimizer, dict(model.named_parameters()), moments)
     return record, best

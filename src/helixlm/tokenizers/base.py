@@ -15,8 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from helixlm.errors import InputError
+from helixlm.seq.alphabet import DNA
 
 SpecialOrder = Literal["roberta", "published"]
+
+# IUPAC's letters alone: other text, such as the book's symbol "i", keeps its case and its length.
+_UPPER = str.maketrans(DNA.symbols.lower(), DNA.symbols)
 
 # Ids are positions in these tuples. "roberta" is the order of RoBERTa's own vocabulary, which
 # RobertaConfig's default ids (bos 0, pad 1, eos 2) assume. "published" is the order in which
@@ -46,7 +50,7 @@ class TokenizerConfig(BaseModel):
     kind: Literal["bpe", "char"] = "bpe"
     """bpe: byte-pair encoding, trained on the corpus; char: one token a letter, nothing to train"""
     preset: Literal["book"] | None = None
-    """a published vocabulary by name; book: 23 symbols, lower case is unknown, no <s> or </s>"""
+    """a published vocabulary by name; book: 23 symbols, upper case only, no <s> or </s>"""
     special_order: SpecialOrder = "roberta"
     """ids of the special tokens; published: as in TinyDNABERT's checkpoints (pad 3, not 1)"""
     vocab_size: int = Field(default=1024, ge=9)
@@ -135,7 +139,7 @@ class Tokenizer(Protocol):
 
     @property
     def keeps_case(self) -> bool:
-        """Whether lower-case bases are unknown letters; if so, give upper case."""
+        """Whether lower-case bases are unknown letters; `in_its_case` then gives upper case."""
 
     @property
     def sha256(self) -> str:
@@ -158,3 +162,23 @@ class Tokenizer(Protocol):
 
     def save(self, folder: str | Path, *, max_tokens: int | None = None) -> None:
         """Write a folder that `load_tokenizer` and ``AutoTokenizer.from_pretrained`` read."""
+
+
+def in_its_case(tokenizer: Tokenizer, sequences: Sequence[str]) -> list[str]:
+    """Return sequences in the case that a tokenizer reads.
+
+    Parameters
+    ----------
+    tokenizer : Tokenizer
+        Where it keeps case, lower-case bases would be unknown letters to it.
+    sequences : sequence of str
+        DNA, possibly soft-masked.
+
+    Returns
+    -------
+    list of str
+        In upper case if the tokenizer keeps case, else as given; of the same lengths.
+    """
+    if not tokenizer.keeps_case:
+        return list(sequences)
+    return [sequence.translate(_UPPER) for sequence in sequences]

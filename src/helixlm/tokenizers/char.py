@@ -2,8 +2,8 @@
 
 In: letters. Out: their ids, through a table instead of the library wherever the text is ASCII.
 Case and unknown letters are a stated policy: the default reads a, c, g, t and n as upper case and
-gives each other letter one <unk>; the preset ``book`` keeps case, as published, so that a
-soft-masked base becomes [UNK]. Upper-case the sequences first where that is not wanted.
+gives each other letter one <unk>; the preset ``book`` keeps case, as published, so a lower-case
+base is [UNK]. Whoever encodes soft-masked sequences passes them through `base.in_its_case` first.
 
 References
 ----------

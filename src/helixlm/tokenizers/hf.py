@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from helixlm.tokenizers.base import Tokenizer, TokenizerError
+from helixlm.tokenizers.base import TokenizerError
 from helixlm.tokenizers.bpe import BpeTokenizer
 from helixlm.tokenizers.char import CharTokenizer
 
@@ -17,11 +17,6 @@ CLASSES: dict[str, type[BpeTokenizer] | type[CharTokenizer]] = {
     "BPE": BpeTokenizer,
     "WordLevel": CharTokenizer,
 }
-
-
-def save_folder(tokenizer: Tokenizer, folder: str | Path, *, max_tokens: int | None = None) -> None:
-    """Write a tokenizer folder, see `LibraryTokenizer.save`."""
-    tokenizer.save(folder, max_tokens=max_tokens)
 
 
 def load_tokenizer(folder: str | Path) -> BpeTokenizer | CharTokenizer:

@@ -9,7 +9,6 @@ came, so the hash of a tokenizer does not depend on the version of the library. 
 import hashlib
 import json
 import logging
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 import tokenizers
 from numpy.typing import ArrayLike, NDArray
 
-from helixlm.errors import StateError
+from helixlm.files import replace_file
 from helixlm.tokenizers.assemble import GENERAL_SETTINGS, settings_for
 from helixlm.tokenizers.base import Encoding, SpecialTokens, TokenizerError
 
@@ -318,15 +317,12 @@ class LibraryTokenizer:
         if max_tokens is not None:
             settings["model_max_length"] = max_tokens
         folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            replace_file(folder / "tokenizer_config.json", json.dumps(settings, indent=2) + "\n")
-            replace_file(folder / "tokenizer.json", self._text)
-        except OSError as error:
-            raise StateError(
-                f"{folder}: cannot write the tokenizer ({error.strerror or error}): what was there "
-                "before is unchanged; make room or choose another folder"
-            ) from error
+        for name, text in (
+            ("tokenizer_config.json", json.dumps(settings, indent=2) + "\n"),
+            ("tokenizer.json", self._text),
+        ):
+            with replace_file(folder / name) as temporary:
+                temporary.write_bytes(text.encode())
 
 
 def parse_library(text: str, source: str) -> tokenizers.Tokenizer:
@@ -424,16 +420,3 @@ def check_class(settings: Mapping[str, Any], source: str) -> None:
             source,
             name,
         )
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file so that, whatever happens, its old or its new content is there, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

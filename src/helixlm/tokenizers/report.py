@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from helixlm.tokenizers.base import Tokenizer, TokenizerError
+from helixlm.tokenizers.base import Tokenizer, TokenizerError, in_its_case
 
 SEQUENCES_AT_ONCE = 1024
 BAR_WIDTH = 30
@@ -189,7 +189,7 @@ def tokenizer_report(
     num_sequences = num_bases = 0
     text = iter(sequences)
     while batch := list(islice(text, SEQUENCES_AT_ONCE)):
-        ids = np.concatenate(tokenizer.encode_batch(batch))
+        ids = np.concatenate(tokenizer.encode_batch(in_its_case(tokenizer, batch)))
         counts += np.bincount(ids, minlength=tokenizer.vocab_size)
         num_sequences += len(batch)
         num_bases += sum(map(len, batch))

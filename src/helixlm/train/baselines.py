@@ -7,8 +7,9 @@ on. Goes out: the loss and accuracy of predicting each masked token
 - from its left and right neighbour in the row that the model sees, with back-off to one
   neighbour and to none where a neighbour is hidden or a pair was never seen.
 
-Both are told what the model is told: a position that is asked for but does not show the mask
-token shows either the true token or a random one, and Bayes' rule says how far to believe it.
+Both are told what the model is told. A position that is asked for but does not show the mask
+token shows either the true token or a random one, and so may a neighbour, which can be one of the
+tokens that masking replaced; Bayes' rule says how far to believe what is shown.
 A language model that does not beat the second has learned no more than counting teaches.
 
 Shape letters: M masked tokens, V vocabulary size, X = V + 1 contexts (the last: nothing there).
@@ -56,6 +57,8 @@ class BaselineScore(NamedTuple):
     """Mean -ln p(true token), in nats."""
     accuracy: float
     bits_per_base: float
+    batch_losses: tuple[float, ...]
+    """Summed -ln p(true token) of each batch: to compare a model on the same batches."""
 
 
 class Baselines(NamedTuple):
@@ -156,6 +159,48 @@ def _predict(
     return _smoothed(counts.between_KV[at].toarray() * seen[:, None], pair_MV, triple_weight)
 
 
+def _doubt(
+    shown_M: NDArray[np.int64],
+    prior_V: NDArray[np.float64],
+    vocabulary: Vocabulary,
+    masking: MaskingConfig,
+) -> NDArray[np.float64]:
+    """Return the probability that a neighbour is a random token, given what it shows, (M, 1).
+
+    A token is shown as it is with weight p(x) * (1 - rate * (1 - keep_share)) and put there at
+    random with rate * random_share / num_regular. Special tokens are never replaced.
+    """
+    random = masking.rate * masking.random_share / len(vocabulary.regular)
+    kept = 1.0 - masking.rate * (masking.mask_share + masking.random_share)
+    true_X = np.append(kept * prior_V, 0.0)
+    doubt_X = np.zeros(len(true_X))
+    doubt_X[vocabulary.regular] = random / (random + true_X[vocabulary.regular])
+    return doubt_X[shown_M][:, None]
+
+
+def _predict_doubting(
+    counts: _Counts,
+    left_M: NDArray[np.int64],
+    right_M: NDArray[np.int64],
+    hidden: tuple[int, ...],
+    weights: tuple[float, float],
+    vocabulary: Vocabulary,
+    masking: MaskingConfig,
+) -> NDArray[np.float64]:
+    """Mix `_predict` over the four cases in which neither, one or both neighbours are random."""
+    prior_V = counts.unigram_V / counts.unigram_V.sum()
+    mixed_MV = np.zeros((len(left_M), len(prior_V)))
+    nothing = np.full_like(left_M, vocabulary.mask)
+    for left, doubt_left in ((left_M, False), (nothing, True)):
+        for right, doubt_right in ((right_M, False), (nothing, True)):
+            share = np.ones((len(left_M), 1))
+            for side, doubted in ((left_M, doubt_left), (right_M, doubt_right)):
+                doubt = _doubt(side, prior_V, vocabulary, masking)
+                share *= doubt if doubted else 1.0 - doubt
+            mixed_MV += share * _predict(counts, left, right, hidden, *weights)
+    return mixed_MV
+
+
 def _believe_shown(
     p_MV: NDArray[np.float64],
     shown_M: NDArray[np.int64],
@@ -221,6 +266,35 @@ def _neighbours(batch: StepBatch, nothing: int) -> tuple[NDArray[np.int64], ...]
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
+def standard_error(
+    losses_N: NDArray[np.float64], baseline_N: NDArray[np.float64], masked_N: NDArray[np.int64]
+) -> float | None:
+    """Return the standard error of a model's mean loss minus a baseline's, on the same batches.
+
+    Parameters
+    ----------
+    losses_N, baseline_N : np.ndarray, float64, shape (N,)
+        Summed losses of both in each batch.
+    masked_N : np.ndarray, int64, shape (N,)
+        Masked tokens of each batch.
+
+    Returns
+    -------
+    float or None
+        In nats a masked token; None with fewer than two batches.
+
+    References
+    ----------
+    Ratio estimator over clusters: Cochran (1977), Sampling techniques, section 6.4.
+    """
+    count, total = len(masked_N), masked_N.sum()
+    if count < 2:
+        return None
+    difference_N = losses_N - baseline_N
+    rest_N = difference_N - masked_N * difference_N.sum() / total
+    return float(math.sqrt(count / (count - 1) * (rest_N**2).sum()) / total)
+
+
 def counting_baselines(
     documents: Documents,
     batches: list[StepBatch],
@@ -273,9 +347,9 @@ def counting_baselines(
     counts = _count(_triples(documents, chosen, vocabulary), vocabulary)
     prior_V = counts.unigram_V / counts.unigram_V.sum()
     num_regular = len(vocabulary.regular)
-    losses, correct = np.zeros(2), np.zeros(2)
+    losses, correct = np.zeros((len(batches), 2)), np.zeros(2)
     num_masked = masked_bp = 0
-    for batch in batches:
+    for number, batch in enumerate(batches):
         left, shown, right, label = _neighbours(batch, nothing)
         for at in range(0, len(label), CHUNK):
             part = slice(at, at + CHUNK)
@@ -284,19 +358,22 @@ def counting_baselines(
             for k, p_MV in enumerate(
                 (
                     np.broadcast_to(prior_V, (len(true), len(prior_V))),
-                    _predict(counts, left[part], right[part], hidden, *weights),
+                    _predict_doubting(
+                        counts, left[part], right[part], hidden, weights, vocabulary, masking
+                    ),
                 )
             ):
                 told = _believe_shown(p_MV, shown[part], vocabulary.mask, masking, num_regular)
-                losses[k] -= np.log(np.maximum(told[rows, true], 1e-300)).sum()
+                losses[number, k] -= np.log(np.maximum(told[rows, true], 1e-300)).sum()
                 correct[k] += (told.argmax(1) == true).sum()
         num_masked += len(label)
         masked_bp += int(vocabulary.token_bp[label].sum())
     unigram, neighbour = (
         BaselineScore(
-            float(losses[k] / num_masked),
+            float(losses[:, k].sum() / num_masked),
             float(correct[k] / num_masked),
-            float(losses[k] / math.log(2) / max(1, masked_bp)),
+            float(losses[:, k].sum() / math.log(2) / max(1, masked_bp)),
+            tuple(losses[:, k].tolist()),
         )
         for k in range(2)
     )

@@ -10,17 +10,19 @@ import errno
 import hashlib
 import json
 import logging
-import os
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from helixlm.errors import StateError
+from helixlm.files import sync_path, sync_tree
 from helixlm.models.heads import MaskedLM
 from helixlm.models.hf import load_model, save_model
 from helixlm.version import __version__
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 FORMAT_VERSION = 1
 STATE_FILE = "state.json"
 OPTIMIZER_FILE = "optimizer.safetensors"
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class CheckpointError(StateError):
@@ -108,10 +111,7 @@ def save_checkpoint(
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
         sync_path(folder)
-    except (OSError, RuntimeError) as error:
-        # safetensors reports a full disk as an error of its own with the reason in the text.
-        if isinstance(error, RuntimeError) and "os error" not in str(error).lower():
-            raise
+    except (OSError, StateError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         kept = ", ".join(path.name for path in sorted(folder.glob("step-*"))) or "none yet"
         reason = _reason(error)
@@ -124,16 +124,14 @@ def save_checkpoint(
 
 
 def _reason(error: BaseException) -> str:
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "the disk is full"
-    if "os error 28" in str(error):  # ENOSPC as Rust's standard library words it
-        return "the disk is full"
-    return str(error)
+    """Say why a file could not be written."""
+    # A StateError has the system's error as its cause; safetensors has its number in the text.
+    numbers = {getattr(found, "errno", None) for found in (error, error.__cause__)}
+    numbers |= {int(number) for number in re.findall(r"os error (\d+)", str(error))}
+    return "the disk is full" if numbers & DISK_FULL else str(error)
 
 
-def _optimizer_tensors(
-    model: nn.Module, optimizer: torch.optim.Optimizer
-) -> dict[str, torch.Tensor]:
+def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Name each moment after its parameter: `exp_avg/encoder.layers.0.weight`."""
     tensors = {}
     for name, parameter in model.named_parameters():
@@ -153,7 +151,7 @@ def load_checkpoint(checkpoint: Checkpoint, model: nn.Module, optimizer: Any) ->
     model.load_state_dict(load_model(checkpoint.path, head="masked").state_dict())
     tensors = load_file(checkpoint.path / OPTIMIZER_FILE)
     parameters = dict(model.named_parameters())
-    found: dict[str, dict[str, torch.Tensor]] = {}
+    found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         kind, name = key.split("/", 1)
         found.setdefault(name, {})[kind] = tensor
@@ -163,10 +161,31 @@ def load_checkpoint(checkpoint: Checkpoint, model: nn.Module, optimizer: Any) ->
             f"{checkpoint.path / OPTIMIZER_FILE}: parameter {odd!r} is in only one of optimiser "
             f"state and model: the checkpoint belongs to another model; start a new run"
         )
-    for name, moments in found.items():
+    restore_moments(optimizer, parameters, found)
+
+
+def restore_moments(
+    optimizer: torch.optim.Optimizer,
+    parameters: Mapping[str, Tensor],
+    moments: Mapping[str, Mapping[str, Tensor]],
+) -> None:
+    """Put saved moments into an optimiser, each on the device of its parameter.
+
+    That goes for the scalar `step` too: fused AdamW keeps it beside the parameter.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        A fused AdamW, as of `build_optimizer`; changed in place.
+    parameters : mapping of str to Tensor
+        The model's parameters by name.
+    moments : mapping of str to mapping of str to Tensor
+        For each parameter's name its `step`, `exp_avg` and `exp_avg_sq`.
+    """
+    for name, values in moments.items():
         parameter = parameters[name]
         optimizer.state[parameter] = {
-            kind: tensor.to(parameter.device) for kind, tensor in moments.items()
+            kind: tensor.to(parameter.device) for kind, tensor in values.items()
         }
 
 
@@ -244,24 +263,8 @@ def remove_old(folder: Path, *, keep: int, best_step: int | None) -> None:
             doomed = folder / f".{path.name}.deleted"
             path.rename(doomed)
             shutil.rmtree(doomed)
-    for path in folder.glob(".step-*"):
+    for path in folder.glob(".*step-*"):  # save_model puts a dot before the name that it is given
         shutil.rmtree(path, ignore_errors=True)
-
-
-def sync_path(path: Path) -> None:
-    """Ask the operating system to put a file or folder on the disk now."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_tree(folder: Path) -> None:
-    """Sync every file of a flat folder, then the folder."""
-    for path in folder.iterdir():
-        sync_path(path)
-    sync_path(folder)
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

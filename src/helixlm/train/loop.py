@@ -12,23 +12,26 @@ the same losses and the same weights as one that was not.
 import contextlib
 import logging
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
-from helixlm.errors import StateError
+from helixlm.errors import StateError, require
 from helixlm.models.encoder import compile_layers
 from helixlm.models.heads import MaskedLM
 from helixlm.rng import CounterRng
-from helixlm.train.baselines import Baselines, counting_baselines
+from helixlm.train.baselines import Baselines, counting_baselines, standard_error
 from helixlm.train.batches import MicroBatch, RowPlan, StepBatch, TrainingStream
 from helixlm.train.checkpoint import (
+    checkpoint_name,
     latest_checkpoint,
     load_checkpoint,
     remove_old,
@@ -161,11 +164,17 @@ def fit(
     CheckpointError
         If a checkpoint cannot be written or read.
     StateError
-        If the checkpoint belongs to another recipe, corpus or tokenizer.
+        If the checkpoint belongs to another recipe, corpus or tokenizer, a tracker is not
+        installed, or no token of a step was masked.
     """
+    for name in config.track:
+        require(name, "track")  # Accelerate would leave a missing one out without a word.
     AcceleratorState._reset_state(reset_partial_state=True)
+    on_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
+    if device is not None and torch.device(device).index is not None:
+        torch.cuda.set_device(device)  # Accelerate takes the current one.
     accelerator = Accelerator(
-        cpu=device == "cpu", log_with=list(config.track) or None, project_dir=output
+        cpu=not on_gpu, log_with=list(config.track) or None, project_dir=output
     )
     run = _Run(
         accelerator,
@@ -182,6 +191,15 @@ def fit(
     with torch.random.fork_rng(), StopSignal() as stop:
         run.resume()
         return run.loop(stop, progress)
+
+
+def _leave_signals_to_the_loop(worker: int) -> None:
+    """Let a loader worker live on when a terminal or a cluster signals the whole group.
+
+    The loop finishes its step, saves, and ends its workers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class _Run:
@@ -228,6 +246,11 @@ class _Run:
         )
         count = max(1, min(config.validation_rows, validation.num_rows) // validation.config.rows)
         self.checks = [check[number] for number in range(count)]
+        if not sum(batch.num_masked for batch in self.checks):
+            raise StateError(
+                "validation: no token was masked, so there is nothing to score: raise masking.rate "
+                "or train.validation_rows"
+            )
         self.train_plan, self.masking = train, masking
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.best_step, self.best_loss = 0, math.inf
@@ -295,6 +318,7 @@ class _Run:
             sampler=range(self.step, self.config.steps),
             num_workers=workers,
             multiprocessing_context="spawn" if workers else None,
+            worker_init_fn=_leave_signals_to_the_loop if workers else None,
             prefetch_factor=4 if workers else None,
             pin_memory=self.accelerator.device.type == "cuda",
         )
@@ -317,8 +341,8 @@ class _Run:
             newest = self._log(self._validate())
         timed: list[tuple[float, float, int]] = []
         started = self.step
+        begin = time.perf_counter()
         for batch in self.batches():
-            begin = time.perf_counter()
             loss, masked, masked_bp, norm, rate, tokens = self._train_step(batch)
             took = time.perf_counter() - begin
             self.step += 1
@@ -337,21 +361,22 @@ class _Run:
             if progress is not None:
                 progress(self.step, config.steps, newest)
             stopping = stop.name is not None  # Asked once: a signal may come while saving.
-            if last or stopping or self.step % config.checkpoint_every == 0:
+            best = self.best_step == self.step
+            if last or stopping or best or self.step % config.checkpoint_every == 0:
                 self.save()
             if stopping:
                 break
+            begin = time.perf_counter()
         self.accelerator.end_training()
         finished = self.step == config.steps
-        best = self.checkpoints / f"step-{self.best_step:08d}"
-        newest_path = self.checkpoints / f"step-{self.step:08d}"
+        chosen = self.best_step if finished else self.step
         return TrainingResult(
             step=self.step,
             finished=finished,
             stopped_by=None if finished else stop.name,
             best_step=self.best_step,
             best_loss=self.best_loss,
-            checkpoint=best if finished and best.exists() else newest_path,
+            checkpoint=self.checkpoints / checkpoint_name(chosen),
             tokens=self.tokens,
             seconds=self.seconds,
             peak_flops=self.peak_flops,
@@ -374,6 +399,11 @@ class _Run:
         if accelerator.num_processes > 1:
             counts = accelerator.reduce(counts.to(accelerator.device))
         num_masked, masked_bp, tokens = (int(x) for x in counts)
+        if num_masked == 0:
+            raise StateError(
+                f"step {self.step + 1}: none of {tokens} tokens was masked, so there is nothing to "
+                f"learn from: raise masking.rate or batches.rows"
+            )
         self.model.train()
         total = torch.zeros((), device=accelerator.device)
         for number, micro in enumerate(batch.micro):
@@ -411,31 +441,36 @@ class _Run:
         """Score the validation rows and remember the best step."""
         self.model.eval()
         device = self.accelerator.device
-        sums = torch.zeros(2, dtype=torch.float64, device=device)
-        mine = self.checks[self.accelerator.process_index :: self.accelerator.num_processes]
-        for batch in mine:
-            for micro in batch.micro:
+        sums_N2 = torch.zeros(len(self.checks), 2, dtype=torch.float64, device=device)
+        first, stride = self.accelerator.process_index, self.accelerator.num_processes
+        for number in range(first, len(self.checks), stride):
+            for micro in self.checks[number].micro:
                 found = masked_loss(self.bare, micro.to(device), self.config.precision)
-                sums += torch.stack(found).double()
+                sums_N2[number] += torch.stack(found).double()
         if self.accelerator.num_processes > 1:
-            sums = self.accelerator.reduce(sums)
-        masked = sum(batch.num_masked for batch in self.checks)
+            sums_N2 = self.accelerator.reduce(sums_N2)
+        losses_N, correct_N = sums_N2.cpu().numpy().T
+        masked_N = np.array([batch.num_masked for batch in self.checks])
+        masked, loss_sum = int(masked_N.sum()), float(losses_N.sum())
         masked_bp = sum(batch.masked_bp for batch in self.checks)
-        loss = float(sums[0]) / masked
-        if loss < self.best_loss:
+        loss = loss_sum / masked
+        if self.step > 0 and loss < self.best_loss:
             self.best_step, self.best_loss = self.step, loss
         record = {
             "kind": "validation",
             "step": self.step,
             "loss": loss,
-            "accuracy": float(sums[1]) / masked,
-            "bits_per_base": float(sums[0]) / math.log(2) / max(1, masked_bp),
+            "accuracy": float(correct_N.sum()) / masked,
+            "bits_per_base": loss_sum / math.log(2) / max(1, masked_bp),
             "masked_tokens": masked,
         }
         for name, score in zip(("unigram", "neighbour"), self.baselines[:2], strict=True):
             record[f"{name}_loss"] = score.loss
             record[f"{name}_accuracy"] = score.accuracy
             record[f"{name}_bits_per_base"] = score.bits_per_base
+            record[f"{name}_difference_error"] = standard_error(
+                losses_N, np.array(score.batch_losses), masked_N
+            )
         return record
 
     def _train_record(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from helixlm.errors import StateError
+from helixlm.files import replace_file
 
 
 class MetricsLog:
@@ -18,6 +19,11 @@ class MetricsLog:
     step : int
         Records of later steps are removed first, and so is a line that a kill cut short: the
         steps from there on are taken again.
+
+    Raises
+    ------
+    StateError
+        If the file holds something else, or cannot be written, such as on a full disk.
     """
 
     def __init__(self, path: Path, *, step: int) -> None:
@@ -25,9 +31,11 @@ class MetricsLog:
         kept = [record for record in read_lines(path) if record["step"] <= step]
         if step == 0:
             kept = []
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text("".join(json.dumps(record) + "\n" for record in kept))
-        partial.replace(path)
+        try:
+            with replace_file(path) as partial:
+                partial.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        except StateError as error:
+            raise _not_written(path, step, error.__cause__) from error
 
     def append(self, record: dict[str, Any]) -> None:
         """Write one record and hand it to the operating system.
@@ -43,10 +51,14 @@ class MetricsLog:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise StateError(
-                f"{self.path}: cannot write metrics of step {record['step']}: {error}. "
-                f"Make room and run the same command again: it resumes from the last checkpoint"
-            ) from error
+            raise _not_written(self.path, record["step"], error) from error
+
+
+def _not_written(path: Path, step: int, reason: BaseException | None) -> StateError:
+    return StateError(
+        f"{path}: cannot write metrics of step {step}: {reason}. "
+        f"Make room and run the same command again: it resumes from the last checkpoint"
+    )
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -55,11 +67,14 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     lines = path.read_text().splitlines() if path.exists() else []
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(json.loads(line))
+            record = json.loads(line)
         except ValueError:
-            if number < len(lines):
-                raise StateError(
-                    f"{path}, line {number}: found {line[:60]!r}, expected a JSON record; "
-                    f"delete the line, or start a new run"
-                ) from None
+            record = None
+        if isinstance(record, dict):
+            records.append(record)
+        elif number < len(lines):
+            raise StateError(
+                f"{path}, line {number}: found {line[:60]!r}, expected a JSON record; "
+                f"delete the line, or start a new run"
+            )
     return records
