@@ -223,12 +223,12 @@ def test_micro_batches_change_rounding_only(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(tmp_path):
     def poison(step, steps, metrics):
-        if step == 6:
+        if step == 5:
             with torch.no_grad():
                 model.head.bias[5] = math.nan
 
     model = toy_model()
-    expected = r"step 7: the loss is nan .*Training stopped before the update; last good .* step 4"
+    expected = r"step 6: the loss is nan .*Training stopped before the update; last good .* step 4"
     with pytest.raises(NonFiniteError, match=expected):
         toy_fit(tmp_path, model=model, progress=poison)
     found = latest_checkpoint(tmp_path / "checkpoints")
