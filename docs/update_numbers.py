@@ -298,7 +298,9 @@ def _headline(demo: Demo) -> str:
     lines = [
         f"Pretraining: {s['validation_loss']:.3f} nats a masked token on held-out chromosomes; "
         f"counting tokens gives {s['unigram_loss']:.3f}, counting neighbours "
-        f"{s['neighbour_loss']:.3f}"
+        f"{s['neighbour_loss']:.3f} (difference "
+        f"{s['validation_loss'] - s['neighbour_loss']:+.4f}, standard error "
+        f"{s['neighbour_difference_error']:.4f})"
     ]
     for task in ("promoter", "splice_donor"):
         found = _intervals(demo, task)
