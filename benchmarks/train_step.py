@@ -35,7 +35,7 @@ from helixlm.train.batches import (
     TrainingStream,
     Vocabulary,
 )
-from helixlm.train.loop import masked_loss
+from helixlm.train.loss import masked_loss
 from helixlm.train.masking import MaskingConfig
 from helixlm.train.optim import build_optimizer
 from helixlm.train.throughput import measure_peak, training_flops

@@ -5,12 +5,16 @@ Comes in: paths. Nothing here knows what a file holds; folders that appear whole
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from helixlm.errors import StateError
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says when a disk or a quota is full."""
 
 
 @contextmanager

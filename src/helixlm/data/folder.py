@@ -7,7 +7,6 @@ full. What goes into the manifests belongs to `corpus.py` and `store.py`.
 """
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
@@ -22,12 +21,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from helixlm.errors import StateError
-from helixlm.files import sync_path, sync_tree
+from helixlm.files import DISK_FULL, sync_path, sync_tree
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_BYTES = 1 << 20
 
 
@@ -96,7 +94,7 @@ def new_folder(output: Path) -> Iterator[Path]:
             sync_path(output.parent)
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
-            if isinstance(error, OSError) and error.errno in _DISK_FULL:
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
                 free = shutil.disk_usage(output.parent).free
                 raise StateError(
                     f"{output}: the disk or a quota is full ({os.strerror(error.errno or 0)}; "

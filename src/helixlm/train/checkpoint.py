@@ -6,7 +6,6 @@ and sha256 of every other file). It is written under a temporary name, synced an
 kill or a full disk leaves the checkpoint before it as it was. No pickle anywhere.
 """
 
-import errno
 import hashlib
 import json
 import logging
@@ -22,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from helixlm.errors import StateError
-from helixlm.files import sync_path, sync_tree
+from helixlm.files import DISK_FULL, sync_path, sync_tree
 from helixlm.models.heads import MaskedLM
 from helixlm.models.hf import load_model, save_model
 from helixlm.version import __version__
@@ -32,7 +31,6 @@ logger = logging.getLogger(__name__)
 FORMAT_VERSION = 1
 STATE_FILE = "state.json"
 OPTIMIZER_FILE = "optimizer.safetensors"
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class CheckpointError(StateError):

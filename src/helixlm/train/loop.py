@@ -12,7 +12,6 @@ the same losses and the same weights as one that was not.
 import contextlib
 import logging
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,14 +21,14 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch import Tensor, nn
+from torch import nn
 
 from helixlm.errors import StateError, require
 from helixlm.models.encoder import compile_layers
 from helixlm.models.heads import MaskedLM
 from helixlm.rng import CounterRng
 from helixlm.train.baselines import Baselines, counting_baselines, standard_error
-from helixlm.train.batches import MicroBatch, RowPlan, StepBatch, TrainingStream
+from helixlm.train.batches import RowPlan, StepBatch, TrainingStream
 from helixlm.train.checkpoint import (
     checkpoint_name,
     latest_checkpoint,
@@ -38,11 +37,11 @@ from helixlm.train.checkpoint import (
     save_checkpoint,
 )
 from helixlm.train.config import TrainConfig
-from helixlm.train.loss import count_correct, summed_loss
+from helixlm.train.loss import masked_loss
 from helixlm.train.masking import MaskingConfig
 from helixlm.train.metrics import MetricsLog
 from helixlm.train.optim import build_optimizer, learning_rate, set_learning_rate
-from helixlm.train.signals import StopSignal
+from helixlm.train.signals import StopSignal, leave_signals_to_the_loop
 from helixlm.train.throughput import measure_peak, training_flops
 
 logger = logging.getLogger(__name__)
@@ -88,23 +87,6 @@ class _Window(NamedTuple):
         return _Window(
             self.loss + loss, self.masked + masked, self.masked_bp + masked_bp, self.steps + 1
         )
-
-
-def masked_loss(
-    model: nn.Module, micro: MicroBatch, precision: str, dropout_seed: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Return the summed loss and the number of right predictions of one micro-batch."""
-    device_type = micro.input_ids_BL.device.type
-    with torch.autocast(device_type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-        logits_MV = model(
-            micro.input_ids_BL,
-            document_ids_BL=micro.document_ids_BL,
-            masked_index_M=micro.masked_index_M,
-            dropout_seed=dropout_seed,
-        )
-    with torch.autocast(device_type, enabled=False):
-        loss = summed_loss(logits_MV, micro.labels_M)
-        return loss, count_correct(logits_MV.detach(), micro.labels_M)
 
 
 def seed_of_pass(seed: int, step: int, micro: int, rank: int) -> int:
@@ -191,15 +173,6 @@ def fit(
     with torch.random.fork_rng(), StopSignal() as stop:
         run.resume()
         return run.loop(stop, progress)
-
-
-def _leave_signals_to_the_loop(worker: int) -> None:
-    """Let a loader worker live on when a terminal or a cluster signals the whole group.
-
-    The loop finishes its step, saves, and ends its workers.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class _Run:
@@ -318,7 +291,7 @@ class _Run:
             sampler=range(self.step, self.config.steps),
             num_workers=workers,
             multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=_leave_signals_to_the_loop if workers else None,
+            worker_init_fn=leave_signals_to_the_loop if workers else None,
             prefetch_factor=4 if workers else None,
             pin_memory=self.accelerator.device.type == "cuda",
         )

@@ -8,8 +8,9 @@ Shape letters: M masked positions (with unused slots), V vocabulary size.
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from helixlm.train.batches import MicroBatch
 from helixlm.train.masking import IGNORED
 
 
@@ -34,3 +35,20 @@ def summed_loss(logits_MV: Tensor, labels_M: Tensor) -> Tensor:
 def count_correct(logits_MV: Tensor, labels_M: Tensor) -> Tensor:
     """Return how many masked tokens have the highest logit, int64, scalar."""
     return ((logits_MV.argmax(-1) == labels_M) & (labels_M != IGNORED)).sum(dtype=torch.int64)
+
+
+def masked_loss(
+    model: nn.Module, micro: MicroBatch, precision: str, dropout_seed: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the summed loss and the number of right predictions of one micro-batch."""
+    device_type = micro.input_ids_BL.device.type
+    with torch.autocast(device_type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        logits_MV = model(
+            micro.input_ids_BL,
+            document_ids_BL=micro.document_ids_BL,
+            masked_index_M=micro.masked_index_M,
+            dropout_seed=dropout_seed,
+        )
+    with torch.autocast(device_type, enabled=False):
+        loss = summed_loss(logits_MV, micro.labels_M)
+        return loss, count_correct(logits_MV.detach(), micro.labels_M)

@@ -38,3 +38,12 @@ class StopSignal:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+
+def leave_signals_to_the_loop(worker: int) -> None:
+    """Let a loader worker live on when a terminal or a cluster signals the whole group.
+
+    The loop finishes its step, saves, and ends its workers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
