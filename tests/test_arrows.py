@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 LAYERS = [
-    "errors version rng",
+    "errors jit rng version",
     "files seq",
     "data tokenizers models compute",
     "train inference",

@@ -324,12 +324,12 @@ def test_simulate(helixlm, tmp_path):
 
 @pytest.mark.parametrize("compiler", [None, "/usr/bin/g++"])
 def test_doctor_with_and_without_a_compiler(helixlm, monkeypatch, compiler):
-    monkeypatch.setattr("helixlm.pipeline.doctor.shutil.which", lambda name: compiler)
+    monkeypatch.setattr("helixlm.pipeline.machine.shutil.which", lambda name: compiler)
     status, out, err = helixlm("doctor")
     assert status == 0, out + err
     assert "All is well" in out
-    assert ("only --set train.compile=true needs one" in out) == (compiler is None)
-    [line] = [x for x in out.splitlines() if "  C++ compiler  " in x]
+    assert ("recipes with train.compile: true need one" in out) == (compiler is None)
+    [line] = [x for x in out.splitlines() if "  compiler for cpu  " in x]
     assert line.split()[0] == ("note" if compiler is None else "ok")
 
 
@@ -374,3 +374,24 @@ def test_progress_draws_bars_on_a_terminal(monkeypatch):
     with terminal.stage("Counting", 4) as update:
         update(4, 4)
     assert "4/4" in terminal.console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (
+            ("tokenizer", "train", "-i", "x", "--vocab-size", 8, "-o", "t"),
+            2,
+            "Invalid value for '--vocab-size'",
+        ),
+        (("tokenizer", "train", "-i", "x", "--preset", "book", "-o", "t"), 1, "set kind to 'char'"),
+        (("tokenizer", "report", "t", "-i", "x", "--sample-every", 0), 2, "Invalid value for"),
+        (("simulate", "--seed", -1, "-o", "w"), 2, "Invalid value for '--seed'"),
+        (("demo", "--seed", -1, "-o", "d"), 2, "Invalid value for '--seed'"),
+        (("predict", "m", "-i", "x", "-o", "p", "--batch-size", 0), 2, "Invalid value for"),
+    ],
+)
+def test_options_out_of_range_are_refused_in_words(helixlm, arguments, status, message):
+    found, _, err = helixlm(*arguments)
+    assert (found, "Traceback" in err) == (status, False)
+    assert message in " ".join(err.split())

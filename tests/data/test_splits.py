@@ -271,3 +271,8 @@ def test_the_report_names_what_it_found():
         "  training window b:0-6 has the sequence of a validation window",
     ]
     assert calls == [(4, None)]
+
+
+def test_too_much_in_validation_is_said(caplog):
+    assign({"a": 60, "b": 40}, SplitConfig(), 0)
+    assert "validation gets 40 % of the bases (b), not the 10 % asked for" in caplog.text

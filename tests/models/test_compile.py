@@ -5,7 +5,9 @@ import shutil
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._dynamo.backends.debugging import aot_eager
 
+from helixlm.models.encoder import compile_layers
 from helixlm.models.heads import MaskedLM
 from helixlm.models.init import initialise
 
@@ -46,9 +48,9 @@ def two_threads():
 
 @pytest.fixture
 def make(tiny_config):
-    def build(dropout):
+    def build(dropout, num_layers=1):
         config = tiny_config(
-            num_layers=1,
+            num_layers=num_layers,
             max_positions=NUM_TOKENS + 2,
             hidden_dropout=dropout,
             attention_dropout=dropout,
@@ -77,13 +79,37 @@ def compile_and_compare(model, backend, *, bf16, atol):
         torch.testing.assert_close(found, expected, rtol=0, atol=atol)
 
 
-# The compiler itself uses what PyTorch has deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+# The compiler itself uses what PyTorch has deprecated, and looks at `grad` of inner tensors.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:torch"),
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning"),
+]
 
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_one_graph_for_all_steps(make, bf16):
     compile_and_compare(make(0.1), "aot_eager", bf16=bf16, atol=1e-5)  # no code: fast
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_layers_compiled_one_by_one_as_training_does(make, bf16):
+    model, plain = make(0.1, num_layers=3), make(0.1, num_layers=3)
+    compile_layers(model.encoder)
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return aot_eager(graph, inputs)
+
+    with torch.compiler.set_stance("default", force_backend=backend):
+        first = step(model, DOCUMENTS[0], bf16=bf16)
+        assert len(graphs) == 2  # the last layer is the one that is asked for masked tokens
+        for documents, seed in ((DOCUMENTS[1], 1), (DOCUMENTS[0], 0)):
+            found = step(model, documents, bf16=bf16, seed=seed)
+            expected = step(plain, documents, bf16=bf16, seed=seed)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+        assert len(graphs) == 2
+    torch.testing.assert_close(found, first, rtol=0, atol=0)
 
 
 def test_the_global_generator_seeds_where_the_caller_does_not(make):

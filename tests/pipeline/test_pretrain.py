@@ -1,6 +1,8 @@
 """The main job: its folder, its resumption, and what plain transformers makes of the model."""
 
+import errno
 import fcntl
+import html
 import json
 import shutil
 import subprocess
@@ -10,13 +12,16 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 import helixlm
 from helixlm.data.corpus import open_corpus
 from helixlm.data.splits import check_leaks
 from helixlm.data.store import open_store
 from helixlm.errors import InputError, StateError
+from helixlm.pipeline.prepare import prepare
 from helixlm.pipeline.pretrain import pretrain
+from helixlm.pipeline.report import write_run_report
 from helixlm.recipes.load import load_recipe
 from helixlm.tokenizers.hf import load_tokenizer
 
@@ -167,3 +172,53 @@ def test_a_checkpoint_cut_short_is_passed_over(run, world, tmp_path, caplog):
     assert result.training.step == 12
     one, two = (load_file(x / "model" / "model.safetensors") for x in (run.run, result.run))
     assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+
+
+def test_a_file_system_without_locks_is_no_other_process(run, world, monkeypatch, caplog):
+    def refuse(*arguments):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert again(run, world, run.run, species="alba").training.finished
+    assert "this file system has no locks" in caplog.text
+
+
+def test_compiling_without_a_compiler_is_refused_before_anything_is_made(
+    run, world, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("helixlm.pipeline.machine.shutil.which", lambda name: None)
+    with pytest.raises(InputError, match=r"calls a compiler, .*--set train\.compile=false"):
+        again(run, world, tmp_path / "run", "train.compile=true")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_tokenizer_of_the_model_knows_how_much_the_model_takes(run, world, tmp_path):
+    made = again(None, world, tmp_path / "short", "batches.row_tokens=64", "model.max_positions=66")
+    for folder in (made.model, next((made.run / "checkpoints").glob("step-*"))):
+        assert AutoTokenizer.from_pretrained(folder).model_max_length == 64
+    served = json.loads((run.model / "config.json").read_text())["max_position_embeddings"] - 2
+    assert AutoTokenizer.from_pretrained(run.model).model_max_length == served
+
+
+def test_the_recipe_of_a_run_on_a_corpus_is_the_one_that_made_the_corpus(world, tmp_path, caplog):
+    contig, *_ = world.contigs_of_split("dev")
+    cut = ["windows.max_bp=300", f"split.validation_contigs=[{contig}]", "seed=4"]
+    corpus = prepare("demo", tmp_path / "corpus", fasta=[world.fasta()], overrides=cut)
+    caplog.set_level("INFO")
+    made = pretrain("demo", tmp_path / "run", corpus=corpus.path, overrides=TINY, device="cpu")
+    assert "made with settings of its own, which hold here" in caplog.text
+    saved = yaml.safe_load((made.run / "recipe.yaml").read_text())
+    assert saved["windows"]["max_bp"] == 300
+    assert saved["split"]["validation_contigs"] == [contig]
+    page = write_run_report(made.run).read_text()
+    first, second = (
+        line for line in html.unescape(page).splitlines() if "--recipe recipe.yaml" in line
+    )
+    assert "helixlm prepare" in first
+    assert "--set seed=4" in first
+    assert "helixlm pretrain --recipe recipe.yaml --corpus CORPUS" in second
+    # And they do give the same corpus again.
+    same = prepare(
+        made.run / "recipe.yaml", tmp_path / "same", fasta=[world.fasta()], overrides=["seed=4"]
+    )
+    assert same.manifest.corpus_sha256 == corpus.manifest.corpus_sha256

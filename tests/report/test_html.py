@@ -251,7 +251,6 @@ def test_the_charts_end_where_the_records_do(sample_report):
     assert charts["bits"] == [
         f"training {train['bits_per_base']:.2f}",
         f"validation {check['bits_per_base']:.2f}",
-        "blind guess 2.00",
         "neighbours 1.95",
         "single tokens 2.06",
     ]

@@ -160,7 +160,7 @@ def test_a_kill_while_writing_leaves_the_one_before_usable(tmp_path, moment):
     )
     load_checkpoint(found, toy_model(), build_optimizer(toy_model(), **SETTINGS))
     save(tmp_path, 6)
-    remove_old(tmp_path, keep=2, best_step=None)
+    remove_old(tmp_path, newest_step=6, keep=2, best_step=None)
     assert {path.name for path in tmp_path.iterdir()} == {checkpoint_name(3), checkpoint_name(6)}
 
 
@@ -241,7 +241,17 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
         save(tmp_path, step)
     (tmp_path / ".step-00000005.partial").mkdir()
     (tmp_path / "..step-00000005.partial.partial").mkdir()  # save_model's, of a run that was killed
-    remove_old(tmp_path, keep=2, best_step=1)
+    remove_old(tmp_path, newest_step=4, keep=2, best_step=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         checkpoint_name(step) for step in (1, 3, 4)
     ]
+
+
+def test_one_that_was_passed_over_goes_before_a_sound_one(tmp_path):
+    for step in (1, 3):
+        save(tmp_path, step)
+    (tmp_path / checkpoint_name(3) / "model.safetensors").write_bytes(b"cut")
+    assert latest_checkpoint(tmp_path).step == 1
+    save(tmp_path, 2)
+    remove_old(tmp_path, newest_step=2, keep=1, best_step=None)
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint_name(2)]

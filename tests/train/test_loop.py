@@ -278,3 +278,22 @@ def test_metrics_are_json_lines(tmp_path):
     toy_fit(tmp_path, steps=4)
     for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
         assert json.loads(line)["kind"] in ("train", "validation")
+
+
+def test_progress_shows_the_loss_of_training_never_of_validation(tmp_path):
+    seen = []
+    toy_fit(
+        tmp_path,
+        steps=12,
+        log_every=4,
+        validate_every=3,
+        progress=lambda step, steps, newest: seen.append((step, newest)),
+    )
+    logged = {
+        record["step"]: record["loss"]
+        for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+        if (record := json.loads(line)).get("kind") == "train"
+    }
+    assert seen[0] == (1, {})
+    for step, newest in seen:
+        assert newest.get("loss") == logged.get(step // 4 * 4)

@@ -11,7 +11,7 @@ from helixlm.cli.arguments import Device, Overrides
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("demo"),
-    seed: Annotated[int, typer.Option("--seed", help="The world and the run.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The world and the run.")] = 0,
     overrides: Overrides = None,
     device: Device = None,
 ) -> None:

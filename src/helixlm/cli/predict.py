@@ -14,7 +14,9 @@ def predict(
         Path, typer.Option("--input", "-i", help="FASTA, or CSV with a column sequence.")
     ],
     output: Output,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Rows of a forward pass.")] = 64,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help="Rows of a forward pass.")
+    ] = 64,
     truncate: Annotated[
         bool, typer.Option("--truncate", help="Cut sequences that are too long for a classifier.")
     ] = False,

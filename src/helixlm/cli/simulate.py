@@ -9,7 +9,7 @@ from helixlm.cli.arguments import Output
 
 def simulate(
     output: Output,
-    seed: Annotated[int, typer.Option("--seed", help="The world that is made.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The world that is made.")] = 0,
     small: Annotated[
         bool, typer.Option("--small", help="A world of a few genes, for tests.")
     ] = False,

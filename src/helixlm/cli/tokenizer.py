@@ -25,9 +25,9 @@ def train(
     preset: Annotated[
         Literal["book"] | None, typer.Option(help="A published vocabulary; kind char.")
     ] = None,
-    vocab_size: Annotated[int, typer.Option(help="Entries of the vocabulary.")] = 1024,
-    min_frequency: Annotated[int, typer.Option(help="Least count of a merged pair.")] = 4,
-    sample_every: Annotated[int, typer.Option(help="Train on every n-th window.")] = 10,
+    vocab_size: Annotated[int, typer.Option(min=9, help="Entries of the vocabulary.")] = 1024,
+    min_frequency: Annotated[int, typer.Option(min=1, help="Least count of a merged pair.")] = 4,
+    sample_every: Annotated[int, typer.Option(min=1, help="Train on every n-th window.")] = 10,
     special_order: Annotated[
         Literal["roberta", "published"],
         typer.Option(help="Order of the special tokens; published: as TinyDNABERT's script."),
@@ -37,18 +37,24 @@ def train(
 
     Example: helixlm tokenizer train --input corpus --kind bpe --vocab-size 1024 -o tokenizer
     """
+    from pydantic import ValidationError
+
     from helixlm.cli.progress import Terminal
+    from helixlm.errors import InputError
     from helixlm.pipeline.prepare import train_tokenizer
     from helixlm.tokenizers.base import TokenizerConfig
 
-    config = TokenizerConfig(
-        kind=kind,
-        preset=preset,
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        sample_every=sample_every,
-        special_order=special_order,
-    )
+    try:
+        config = TokenizerConfig(
+            kind=kind,
+            preset=preset,
+            vocab_size=vocab_size,
+            min_frequency=min_frequency,
+            sample_every=sample_every,
+            special_order=special_order,
+        )
+    except ValidationError as error:  # options that do not fit together
+        raise InputError("; ".join(problem["msg"] for problem in error.errors())) from error
     made = train_tokenizer(inputs, output, config, report=Terminal())
     typer.echo(
         f"Wrote {output}: {made.kind}, {made.vocab_size:,} tokens\n"
@@ -91,7 +97,7 @@ def encode(
 def report(
     tokenizer: Annotated[Path, typer.Argument(help="Tokenizer folder, or a run.")],
     inputs: Input,
-    sample_every: Annotated[int, typer.Option(help="Take every n-th window.")] = 10,
+    sample_every: Annotated[int, typer.Option(min=1, help="Take every n-th window.")] = 10,
 ) -> None:
     """Describe a tokenizer on a text: bases a token, lengths, shares, bits a base.
 

@@ -187,6 +187,14 @@ def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) 
             _shown(sorted(chosen)),
             100 * config.validation_fraction,
         )
+    if share > 2 * wanted:
+        logger.warning(
+            "split by contig: validation gets %.2g %% of the bases (%s), not the %.2g %% asked "
+            "for, because all contigs are large: split by block instead (--set split.by=block)",
+            100 * share / total,
+            _shown(sorted(chosen)),
+            100 * config.validation_fraction,
+        )
     return chosen
 
 

@@ -1,6 +1,5 @@
 """Does this machine give the right numbers? Versions, devices, and a numeric self-test."""
 
-import shutil
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,7 +9,7 @@ from torch import nn
 from transformers import RobertaConfig, RobertaForMaskedLM
 
 from helixlm.models.convert import from_hf
-from helixlm.pipeline.machine import processor_name
+from helixlm.pipeline.machine import compiler_for, processor_name
 from helixlm.pipeline.pretrain import versions
 from helixlm.train.loss import summed_loss
 from helixlm.train.throughput import measure_peak
@@ -58,14 +57,16 @@ def _environment() -> Iterator[Check]:
             rate > 0,
             f"{name}: {rate:,.0f} GFLOP/s in float32, {half:,.0f} in bfloat16",
         )
-    compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
-    yield Check(
-        "C++ compiler",
-        compiler is not None,
-        compiler or "none found",
-        "only --set train.compile=true needs one on a CPU (Debian: apt install g++)",
-        needed=False,
-    )
+    for device in _devices():
+        compiler = compiler_for(device.type)
+        yield Check(
+            f"compiler for {device}",
+            compiler is not None,
+            compiler or "none found",
+            "recipes with train.compile: true need one, so all but tinydnabert-mini and demo "
+            "(Debian: apt install g++); or add --set train.compile=false",
+            needed=False,
+        )
 
 
 def _devices() -> list[torch.device]:

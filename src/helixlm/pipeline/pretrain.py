@@ -12,11 +12,13 @@ done is skipped, and training goes on from the newest checkpoint. The folder:
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,15 +26,15 @@ from typing import Any, NamedTuple
 import torch
 
 from helixlm.data.corpus import Corpus, open_corpus
-from helixlm.data.delimited import replace_file
 from helixlm.data.folder import new_folder
 from helixlm.errors import InputError, StateError
+from helixlm.files import replace_file
 from helixlm.inference import resolve_device
 from helixlm.models.config import num_parameters
 from helixlm.models.heads import MaskedLM
 from helixlm.models.hf import load_model, save_model
 from helixlm.models.init import begin_at_frequencies, initialise
-from helixlm.pipeline.machine import processor_name
+from helixlm.pipeline.machine import processor_name, require_compiler
 from helixlm.pipeline.prepare import prepare
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.pipeline.stages import make_store, make_tokenizer, vocabulary_of
@@ -44,6 +46,8 @@ from helixlm.train.batches import RowPlan
 from helixlm.train.loop import TrainingResult, fit
 from helixlm.train.metrics import read_lines
 from helixlm.version import __version__
+
+logger = logging.getLogger(__name__)
 
 HARMLESS = (
     "name",
@@ -121,6 +125,10 @@ def pretrain(
         )
     if fasta and corpus is not None:
         raise InputError("both FASTA files and a corpus were given: expected one of them")
+    if corpus is not None:
+        resolved = _as_cut(resolved, open_corpus(corpus))
+    if resolved.train.compile:
+        require_compiler(device)
     with _only_user(run):
         _keep_recipe(run, resolved)
         source = _corpus(run, resolved, fasta, corpus, species, assembly, report)
@@ -153,7 +161,7 @@ def pretrain(
                 config=resolved.train,
                 seed=resolved.seed,
                 output=run,
-                save_tokenizer=tokenizer.save,
+                save_tokenizer=partial(tokenizer.save, max_tokens=config.max_tokens),
                 identity={
                     "corpus": source.manifest.corpus_sha256,
                     "tokenizer": tokenizer.sha256,
@@ -210,12 +218,34 @@ def _only_user(run: Path) -> Iterator[None]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise StateError(
                 f"{run}: another process is training in this folder; wait for it, or choose "
                 f"another folder"
             ) from error
+        except OSError as error:  # a file system without locks, such as some NFS and Lustre
+            logger.warning(
+                "%s: this file system has no locks (%s): take care that one process alone trains "
+                "in this folder",
+                run,
+                error,
+            )
         yield
+
+
+def _as_cut(recipe: Recipe, corpus: Corpus) -> Recipe:
+    """Put the settings into a recipe by which a corpus was made, so that the run's copy is true."""
+    cut = recipe.model_copy(
+        update={"windows": corpus.manifest.windows, "split": corpus.manifest.split}
+    )
+    changes = compare_recipes(recipe, cut, ())
+    if changes:
+        logger.info(
+            "%s was made with settings of its own, which hold here: %s",
+            corpus.path,
+            "; ".join(changes),
+        )
+    return cut
 
 
 def _keep_recipe(run: Path, recipe: Recipe) -> None:
@@ -258,9 +288,10 @@ def _export(run: Path, training: TrainingResult, tokenizer: Tokenizer) -> Path:
     output = run / "model"
     if output.exists():
         return output
+    model = load_model(training.checkpoint, head="masked")
     with new_folder(output) as folder:
-        save_model(load_model(training.checkpoint, head="masked"), folder)
-        tokenizer.save(folder)
+        save_model(model, folder)
+        tokenizer.save(folder, max_tokens=model.config.max_tokens)
     return output
 
 

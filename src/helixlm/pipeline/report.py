@@ -309,4 +309,10 @@ def _commands(recipe: Recipe, corpus: Corpus | None) -> tuple[str, ...]:
     if corpus is None:
         return ()
     files = " ".join(Path(file.path).name for file in corpus.manifest.inputs)
-    return (f"helixlm pretrain --recipe recipe.yaml --fasta {files} -o RUN",)
+    if corpus.manifest.seed == recipe.seed:
+        return (f"helixlm pretrain --recipe recipe.yaml --fasta {files} -o RUN",)
+    return (
+        f"helixlm prepare --recipe recipe.yaml --set seed={corpus.manifest.seed} --fasta {files} "
+        "-o CORPUS",
+        "helixlm pretrain --recipe recipe.yaml --corpus CORPUS -o RUN",
+    )

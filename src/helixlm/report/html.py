@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from helixlm.data.delimited import replace_file
+from helixlm.files import replace_file
 from helixlm.report.facts import DataFacts, FinetuneFacts, RunReport, TaskFacts, TokenizerFacts
 from helixlm.report.figures import Reference, Series, curve_chart, length_chart
 from helixlm.report.intervals import METHODS, gain_chart, score_chart, score_range, verdict
@@ -182,10 +182,7 @@ def _curves(report: RunReport) -> dict[str, Any] | None:
     charts = [
         curve_chart(
             _series("bits_per_base", train, checks),
-            [
-                Reference("blind guess", 2.0, "c-chance"),
-                *_references("bits_per_base", checks),
-            ],
+            _references("bits_per_base", checks),
             key="bits",
             title="Bits per base during training",
             about=_about_curve("bits_per_base", train, checks),

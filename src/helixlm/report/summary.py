@@ -85,7 +85,7 @@ def key_figures(report: RunReport) -> list[KeyFigure]:
                 KeyFigure(
                     "Bits per base",
                     fixed(record["bits_per_base"], 3),
-                    "2 is a blind guess among four letters",
+                    "of the hidden tokens",
                     _beside(record, "bits_per_base", lambda x: fixed(x, 3)),
                 )
             )

@@ -13,12 +13,12 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from helixlm.errors import InputError
+from helixlm.jit import compiled
 from helixlm.rng import CounterRng
 from helixlm.train.masking import MaskingConfig, fill_slots, mask_row
 
@@ -118,7 +118,7 @@ class StepBatch(NamedTuple):
     """Tokens that are not padding."""
 
 
-@njit(cache=True)
+@compiled
 def _best_fit(lengths: NDArray[np.int64], row_tokens: int, num_open: int) -> NDArray[np.int64]:
     """Give each piece, in the order given, the row in which it leaves the least room."""
     row_of = np.empty(len(lengths), dtype=np.int64)

@@ -251,11 +251,16 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
-def remove_old(folder: Path, *, keep: int, best_step: int | None) -> None:
-    """Delete all checkpoints but the newest `keep` and the best one; clear half-written ones."""
+def remove_old(folder: Path, *, newest_step: int, keep: int, best_step: int | None) -> None:
+    """Delete all checkpoints but the newest `keep` and the best one; clear half-written ones.
+
+    Checkpoints of later steps than `newest_step` were passed over as damaged when the run was
+    resumed: they go too.
+    """
     paths = sorted(folder.glob("step-*"))
+    newest = paths.index(folder / checkpoint_name(newest_step)) + 1
     best = None if best_step is None else checkpoint_name(best_step)
-    for path in paths[: max(0, len(paths) - keep)]:
+    for path in [*paths[: max(0, newest - keep)], *paths[newest:]]:
         if path.name != best:
             # Renamed first: a kill in the middle must not leave half a checkpoint under its name.
             doomed = folder / f".{path.name}.deleted"

@@ -16,7 +16,8 @@ class TrainConfig(BaseModel):
     """Optimiser steps."""
     micro_rows: int = Field(128, ge=1)
     """Rows of one forward pass on one device; gradients are summed over the passes of a step.
-    Memory depends on it, the mathematics does not."""
+    Memory depends on it. The mathematics does not, up to rounding, but for the draws of dropout and
+    for which rows are scored in validation, whose number is a multiple of it."""
     lr: float = Field(1e-4, gt=0)
     """Highest learning rate."""
     schedule: Schedule = "linear"

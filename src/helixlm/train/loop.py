@@ -277,7 +277,10 @@ class _Run:
                 save_tokenizer=self.save_tokenizer,
             )
             remove_old(
-                self.checkpoints, keep=self.config.keep_checkpoints, best_step=self.best_step
+                self.checkpoints,
+                newest_step=self.step,
+                keep=self.config.keep_checkpoints,
+                best_step=self.best_step,
             )
         self.accelerator.wait_for_everyone()
         self.saved_step = self.step
@@ -311,7 +314,7 @@ class _Run:
         self._start_trackers()
         newest: dict[str, Any] = {}
         if self.step == 0:
-            newest = self._log(self._validate())
+            self._log(self._validate())
         timed: list[tuple[float, float, int]] = []
         started = self.step
         begin = time.perf_counter()
@@ -330,7 +333,7 @@ class _Run:
                 self.window = _Window()
                 timed.clear()
             if last or self.step % config.validate_every == 0:
-                newest = {**newest, **self._log(self._validate())}
+                self._log(self._validate())
             if progress is not None:
                 progress(self.step, config.steps, newest)
             stopping = stop.name is not None  # Asked once: a signal may come while saving.

@@ -22,7 +22,8 @@ def training_flops(
 
     Two operations a multiply-add, three passes (forward, gradient of inputs, gradient of
     weights); matrix products only. Attention is counted over whole rows, also when documents
-    are packed, and the head over the masked tokens that it has to run on.
+    are packed. What comes after the attention of the last layer is needed for masked tokens alone,
+    and is counted for these.
 
     Parameters
     ----------
@@ -34,10 +35,11 @@ def training_flops(
         Masked tokens in these rows.
     """
     hidden, inner = config.hidden_size, config.intermediate_size
-    per_token = config.num_layers * (4 * hidden * hidden + 2 * hidden * inner)
-    attention = config.num_layers * 2 * row_tokens * hidden
-    head = num_masked * (hidden * hidden + hidden * config.vocab_size)
-    return 6.0 * (num_rows * row_tokens * (per_token + attention) + head)
+    attention = 3 * hidden * hidden + 2 * row_tokens * hidden
+    after = hidden * hidden + 2 * hidden * inner
+    head = hidden * hidden + hidden * config.vocab_size
+    everywhere = config.num_layers * attention + (config.num_layers - 1) * after
+    return 6.0 * (num_rows * row_tokens * everywhere + num_masked * (after + head))
 
 
 def measure_peak(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.4) -> float:

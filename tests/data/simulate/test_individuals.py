@@ -102,9 +102,16 @@ def test_indels_and_structural_variants_are_judged_by_what_they_touch(tmp_path, 
     records = read_records(world)
     lengths = world.manifest.contigs[world.focal]
     coding = {name: np.zeros(length, dtype=bool) for name, length in lengths.items()}
+    once = {name: np.zeros(length) for name, length in lengths.items()}  # cost of what a gene needs
     for gene in readers.genes(world.gff3()).values():
-        for start, end in gene.parts["CDS"]:
-            coding[gene.contig][start:end] = True
+        places = [at for start, end in gene.parts["CDS"] for at in range(start, end)]
+        coding[gene.contig][places] = True
+        places.sort(reverse=gene.strand == "-")
+        once[gene.contig][places[:3]] = 0.02
+        once[gene.contig][places[-3:]] = 0.01
+        exons = sorted(gene.parts["exon"])
+        for (_, end), (start, _) in itertools.pairwise(exons):
+            once[gene.contig][[end, end + 1, start - 2, start - 1]] = 0.02
     seen = Counter()
     for r in records:
         if not sv_type(r) and len(r.ref) == len(r.alts[0]) == 1:
@@ -131,8 +138,16 @@ def test_indels_and_structural_variants_are_judged_by_what_they_touch(tmp_path, 
                 else "structural_neutral"
             )
         elif frame.all() or (change < 0 and frame.any()):
-            expected = 0.02 if change % 3 else 0.005
-            assert effect == ("frameshift" if change % 3 else "inframe_indel")
+            shifts = (change if insertion else frame.sum()) % 3
+            needed = once[r.contig][touched]
+            needed = needed.min() if insertion else needed.max()
+            expected = max(0.02 if shifts else 0.005, needed)
+            if needed > 0.005 and not shifts:
+                assert effect in ("start_lost", "stop_lost", "splice_donor", "splice_acceptor")
+                seen["inframe, with what a gene needs"] += 1
+            else:
+                assert effect == ("frameshift" if shifts else "inframe_indel")
+            seen["over an edge"] += not frame.all()
         else:
             expected = cost.min() if insertion else cost.max()
             assert effect not in ("frameshift", "inframe_indel")
@@ -140,6 +155,8 @@ def test_indels_and_structural_variants_are_judged_by_what_they_touch(tmp_path, 
         seen[effect] += 1
     kinds = ("intergenic", "frameshift", "inframe_indel", "motif", "structural_coding")
     assert all(seen[kind] > 3 for kind in kinds), seen
+    assert seen["inframe, with what a gene needs"]
+    assert seen["over an edge"]
 
 
 def test_end_is_the_last_base_of_the_event(world):

@@ -27,6 +27,10 @@ from helixlm.data.simulate.variants import (
 from helixlm.rng import CounterRng
 from helixlm.seq.alphabet import DNA
 
+# What a gene has at few places, and an indel removes whatever it does to the frame.
+_ONCE_A_GENE = [
+    EFFECTS.index(name) for name in ("start_lost", "stop_lost", "splice_donor", "splice_acceptor")
+]
 _TANDEM_PERCENT = 30  # of the indels add or remove one unit of a tandem repeat
 _TRIES = 400  # places tried for each structural variant before giving up
 
@@ -40,17 +44,26 @@ class _Truth(NamedTuple):
     config: WorldConfig
 
     def indel(self, start: int, end: int, change_bp: int) -> tuple[str, int]:
-        """Return effect and cost of an indel that touches the bases [start, end)."""
+        """Return effect and cost of an indel that touches the bases [start, end).
+
+        In a coding sequence, the number of coding bases that come or go decides the frame; but a
+        start or stop codon or a splice site that goes with them may weigh more.
+        """
         selection = self.config.selection
+        costs, effects = self.cost[start:end], self.effect[start:end]
         touched = self.coding[start:end]
+        frame = None
         if touched.any() and (change_bp < 0 or touched.all()):
-            if change_bp % 3:
-                return "frameshift", round(1e6 * selection.frameshift)
-            return "inframe_indel", round(1e6 * selection.inframe_indel)
-        costs = self.cost[start:end]
+            if (touched.sum() if change_bp < 0 else change_bp) % 3:
+                frame = "frameshift", round(1e6 * selection.frameshift)
+            else:
+                frame = "inframe_indel", round(1e6 * selection.inframe_indel)
+            costs = np.where(np.isin(effects, _ONCE_A_GENE), costs, -1)
         # An insertion lies between two bases: only if both are in use does it break something.
         place = int(costs.argmax() if change_bp < 0 else costs.argmin())
-        return EFFECTS[self.effect[start + place]], int(costs[place])
+        if frame is not None and frame[1] >= costs[place]:
+            return frame
+        return EFFECTS[effects[place]], int(costs[place])
 
     def structural(self, start: int, end: int) -> tuple[str, int]:
         """Return effect and cost of a structural variant of the bases [start, end)."""
