@@ -29,7 +29,7 @@ TINY = [
     "train.steps=6", "train.warmup_steps=1", "train.log_every=2", "train.validate_every=3",
     "train.validation_rows=16", "train.checkpoint_every=3", "train.compile=false",
     "batches.rows=4", "train.micro_rows=4", "model.hidden_size=16", "model.num_layers=1",
-    "model.num_heads=2", "model.intermediate_size=32", "tokenizer.sample_every=1",
+    "model.num_heads=2", "model.intermediate_size=32", "tokenizer.method=exact",
 ]  # fmt: skip
 TINY_FINETUNE = ["finetune.max_steps=4", "finetune.warmup_steps=1", "finetune.eval_every=2"]
 

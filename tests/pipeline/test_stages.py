@@ -18,7 +18,7 @@ from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import TokenizerConfig
 from helixlm.tokenizers.char import CharTokenizer
 
-BPE = TokenizerConfig(vocab_size=16, min_frequency=2, sample_every=1)
+BPE = TokenizerConfig(vocab_size=16, min_frequency=2)
 BOOK = TokenizerConfig(kind="char", preset="book")
 
 

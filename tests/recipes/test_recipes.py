@@ -26,7 +26,7 @@ def test_tinydnabert_is_the_published_setting():
     assert (recipe.windows.min_bp, recipe.windows.max_bp) == (256, 1024)
     assert (recipe.windows.block_bp, recipe.windows.upper_bound) == (1_000_000, "exclusive")
     assert (recipe.tokenizer.vocab_size, recipe.tokenizer.min_frequency) == (1024, 4)
-    assert recipe.tokenizer.sample_every == 10
+    assert (recipe.tokenizer.method, recipe.tokenizer.sample_every) == ("sample", 10)
     assert (recipe.batches.packing, recipe.batches.row_tokens) == ("concatenate", 512)
     assert recipe.batches.rows == 128
     assert recipe.masking.model_dump() == {"rate": 0.15, "mask_share": 0.8, "random_share": 0.1}

@@ -8,22 +8,38 @@ from helixlm.tokenizers.bpe_train import train_bpe
 from helixlm.tokenizers.build import build_tokenizer
 
 
-def test_defaults_are_those_of_tinydnabert():
+def test_defaults_are_those_of_tinydnabert_but_for_the_sample():
     config = TokenizerConfig()
     assert (config.kind, config.vocab_size, config.min_frequency, config.sample_every) == (
         "bpe", 1024, 4, 10
     )  # fmt: skip
+    assert config.method == "exact"
     assert TokenizerConfig(**config.model_dump()) == config
 
 
 def test_bpe_is_trained_on_every_nth_sequence(lines):
-    config = TokenizerConfig(vocab_size=40, min_frequency=2, sample_every=3, max_token_bp=3)
+    config = TokenizerConfig(
+        method="sample", vocab_size=40, min_frequency=2, sample_every=3, max_token_bp=3
+    )
     calls = []
     built = build_tokenizer(config, iter(lines), progress=lambda *call: calls.append(call))
-    assert calls == [(20, None)]
+    assert calls == [(20, None), *((merges, 31) for merges in range(1, 32))]
     expected = train_bpe(lines[::3], vocab_size=40, min_frequency=2, max_token_bp=3)
     assert built.sha256 == expected.sha256
     assert built.kind == "bpe"
+
+
+def test_exact_reads_every_sequence(lines):
+    exact = build_tokenizer(TokenizerConfig(vocab_size=40, min_frequency=2), lines)
+    assert exact.sha256 == train_bpe(lines, vocab_size=40, min_frequency=2).sha256
+
+
+def test_iterative_of_one_part_knows_the_tokens_of_exact(lines):
+    settings = {"vocab_size": 40, "min_frequency": 2}
+    whole = build_tokenizer(TokenizerConfig(method="iterative", **settings), lines)
+    assert set(whole.tokens) == set(train_bpe(lines, **settings).tokens)
+    parts = TokenizerConfig(method="iterative", part_bp=2000, **settings)
+    assert build_tokenizer(parts, lines).sha256 != whole.sha256
 
 
 def test_settings_reach_the_tokenizer(lines):

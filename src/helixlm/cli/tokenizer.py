@@ -27,7 +27,14 @@ def train(
     ] = None,
     vocab_size: Annotated[int, typer.Option(min=9, help="Entries of the vocabulary.")] = 1024,
     min_frequency: Annotated[int, typer.Option(min=1, help="Least count of a merged pair.")] = 4,
-    sample_every: Annotated[int, typer.Option(min=1, help="Train on every n-th window.")] = 10,
+    method: Annotated[
+        Literal["exact", "sample", "iterative"],
+        typer.Option(help="On all windows, a sample (TinyDNABERT), or part by part (dnaGrinder)."),
+    ] = "exact",
+    sample_every: Annotated[int, typer.Option(min=1, help="sample: every n-th window.")] = 10,
+    part_bp: Annotated[
+        int, typer.Option("--part-bp", min=1, help="iterative: bases of a part.")
+    ] = 1_000_000_000,
     special_order: Annotated[
         Literal["roberta", "published"],
         typer.Option(help="Order of the special tokens; published: as TinyDNABERT's script."),
@@ -50,7 +57,9 @@ def train(
             preset=preset,
             vocab_size=vocab_size,
             min_frequency=min_frequency,
+            method=method,
             sample_every=sample_every,
+            part_bp=part_bp,
             special_order=special_order,
         )
     except ValidationError as error:  # options that do not fit together

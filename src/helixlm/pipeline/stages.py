@@ -103,8 +103,7 @@ def make_tokenizer(
         found = load_tokenizer(output)
         _check_origin(found, corpus, config, output)
         return found
-    total = -(-corpus.num_windows("train") // config.sample_every)
-    with report.stage("Training the tokenizer", total) as progress:
+    with report.stage("Training the tokenizer") as progress:
         tokenizer = build_tokenizer(config, corpus.iter_sequences("train"), progress=progress)
     with new_folder(output) as folder:
         tokenizer.save(folder)

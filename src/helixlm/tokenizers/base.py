@@ -57,8 +57,13 @@ class TokenizerConfig(BaseModel):
     """bpe: entries of the vocabulary, with the 5 special tokens and the 4 bases"""
     min_frequency: int = Field(default=4, ge=1)
     """bpe: a pair is merged only if it occurs at least this often in the training text"""
+    method: Literal["exact", "sample", "iterative"] = "exact"
+    """bpe: train on the whole text; on a part of its lines (TinyDNABERT); or part by part, the
+    rarer tokens replaced (dnaGrinder). What the shortcuts lose: helixlm tokenizer report"""
     sample_every: int = Field(default=10, ge=1)
-    """bpe: train on every n-th sequence, starting with the first; 1: on all"""
+    """method sample: train on every n-th sequence, starting with the first"""
+    part_bp: int = Field(default=1_000_000_000, ge=1)
+    """method iterative: least bases of a part, which whole sequences make up"""
     max_token_bp: int | None = Field(default=None, ge=2)
     """bpe: longest token in bases; null: no limit"""
     max_tokens: int | None = Field(default=512, ge=1)

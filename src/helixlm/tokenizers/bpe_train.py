@@ -1,29 +1,34 @@
-"""Training of byte-pair encoding, by the trainer of the `tokenizers` library.
+"""Training of byte-pair encoding: exactly, in memory that is said before and kept.
 
 In: lines of letters. Out: a `BpeTokenizer`. Lines are read in upper case and cut at every letter
 other than A, C, G and T, so such letters are never learned and no merge crosses one. There is no
 end-of-word mark: TinyDNABERT's script trains with one (``</w>``), and 13 or so of its 1,024 entries
 are tokens that its encoder can then never emit.
 
-The library keeps the text and all positions in memory: about 57 bytes a base were measured. Its
-counts are 32-bit and overflow in silence, so more text than that holds is refused here.
+The merges are those of the `tokenizers` library for the same text, in the same order. How they are
+found is said in bpe_merges.py.
 """
 
-import json
 import logging
-import re
+import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from tokenizers import Tokenizer, models, trainers
-
 from helixlm.tokenizers.base import SPECIAL_ORDERS, SpecialOrder, TokenizerError
 from helixlm.tokenizers.bpe import BASES, BpeTokenizer, bpe_tokenizer
+from helixlm.tokenizers.bpe_iterative import iterative_merges
+from helixlm.tokenizers.bpe_merges import Merge, learn_merges
+from helixlm.tokenizers.bpe_text import BYTES_A_BASE, MAX_TOKENS, TrainingText, read_text
 
 log = logging.getLogger(__name__)
 
-MAX_TRAINING_BP = 2**31 - 1
-PROGRESS_LINES = 1000
+INDEX_BYTES_A_BASE = 1
+"""what is taken for the index where no limit is given"""
+LEAST_INDEX_BYTES = 1 << 24
+LEAST_REGION_BASES = 1 << 20
+"""shorter texts are worked on faster by fewer threads"""
+
+Progress = Callable[[int, int | None], None]
 
 
 def every_nth(lines: Iterable[str], n: int) -> Iterator[str]:
@@ -52,7 +57,9 @@ def train_bpe(
     special_order: SpecialOrder = "roberta",
     max_token_bp: int | None = None,
     max_tokens: int | None = 512,
-    progress: Callable[[int, int | None], None] | None = None,
+    memory_bytes: int | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
 ) -> BpeTokenizer:
     """Learn merges from lines of DNA; the same lines give the same tokenizer.
 
@@ -70,8 +77,14 @@ def train_bpe(
         Longest token in bases, 2 or more.
     max_tokens : int, optional
         Longest input of the model in tokens, for transformers.
+    memory_bytes : int, optional
+        Memory to keep to, beside the interpreter. By default 3 bytes a base, and at least 16 MiB
+        more than the text takes.
+    threads : int, optional
+        Threads; by default one for each core. Their number changes no result.
     progress : callable, optional
-        Called as ``progress(lines read, None)`` now and then.
+        Called as ``progress(lines read, None)`` while reading, then as ``progress(merges,
+        merges wanted)``.
 
     Returns
     -------
@@ -81,47 +94,29 @@ def train_bpe(
     Raises
     ------
     TokenizerError
-        If the text holds no base, the vocabulary has no room for the alphabet, or the text is
-        longer than the 32-bit counts of the library can take.
+        If the text holds no two bases side by side, the vocabulary has no room for the alphabet or
+        too many entries, or the memory is too small.
 
     References
     ----------
     Sennrich, Haddow & Birch (2016), Neural machine translation of rare words with subword units.
     ForestsKing/TinyDNABERT, ``2_tokenizer.py`` (the defaults).
     """
-    special = SPECIAL_ORDERS[special_order]
-    fixed = len(special) + len(BASES)
-    if vocab_size < fixed:
-        raise TokenizerError(
-            f"a vocabulary of {vocab_size} has no room: {len(special)} special tokens and "
-            f"{len(BASES)} bases need {fixed}"
-        )
-    if max_token_bp is not None and max_token_bp < 2:
-        raise TokenizerError(
-            f"a longest token of {max_token_bp} bases leaves nothing to merge, expected 2 or more"
-        )
-    library = Tokenizer(models.BPE())
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        special_tokens=list(special),
-        initial_alphabet=list(BASES),
-        # The library forms tokens that are shorter than its limit, not as long.
-        max_token_length=None if max_token_bp is None else max_token_bp + 1,
-        show_progress=False,
+    fixed = _fixed(vocab_size, special_order, max_token_bp)
+    text, merges = _learn(
+        lines, vocab_size - fixed, min_frequency, max_token_bp, memory_bytes, threads, progress
     )
-    text = _Words(lines, progress)
-    library.train_from_iterator(text, trainer)
-    if text.bases == 0:
-        raise TokenizerError(f"nothing to train on: {text.lines} lines hold no letter A, C, G or T")
-    merges = [tuple(pair) for pair in json.loads(library.to_str())["model"]["merges"]]
-    tokenizer = bpe_tokenizer(merges, special_order=special_order, max_tokens=max_tokens)
-    assert tokenizer.tokens == sorted(library.get_vocab(), key=library.get_vocab().__getitem__)
+    tokens = _spelled(merges)
+    tokenizer = bpe_tokenizer(
+        [(tokens[left], tokens[right]) for left, right, _ in merges],
+        special_order=special_order,
+        max_tokens=max_tokens,
+    )
     log.info(
         "trained a vocabulary of %d on %d bases in %d lines",
         tokenizer.vocab_size,
-        text.bases,
-        text.lines,
+        text.num_bases,
+        text.num_lines,
     )
     if tokenizer.vocab_size < vocab_size:
         log.warning(
@@ -131,35 +126,147 @@ def train_bpe(
             vocab_size,
             len(merges),
             min_frequency,
-            text.bases,
+            text.num_bases,
         )
     return tokenizer
 
 
-class _Words:
-    """Runs of A, C, G and T in the lines, counted on the way."""
+def train_bpe_by_parts(
+    lines: Iterable[str],
+    *,
+    part_bp: int,
+    vocab_size: int = 4096,
+    min_frequency: int = 4,
+    special_order: SpecialOrder = "roberta",
+    max_token_bp: int | None = None,
+    max_tokens: int | None = 512,
+    memory_bytes: int | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> BpeTokenizer:
+    """Train as dnaGrinder did: on one part of the text after the other, see bpe_iterative.py.
 
-    def __init__(
-        self, lines: Iterable[str], progress: Callable[[int, int | None], None] | None
-    ) -> None:
-        self._source = lines
-        self._progress = progress
-        self.lines = 0
-        self.bases = 0
+    Parameters
+    ----------
+    lines : iterable of str
+        Sequences.
+    part_bp : int
+        Letters of a part: lines are taken until they have so many.
+    vocab_size, min_frequency, special_order, max_token_bp, max_tokens, memory_bytes, threads,
+    progress
+        As `train_bpe` has them; the memory is that of one part beside its lines.
 
-    def __iter__(self) -> Iterator[str]:
-        for line in self._source:
-            for run in re.findall("[ACGT]+", line.upper()):
-                self.bases += len(run)
-                yield run
-            if self.bases > MAX_TRAINING_BP:
-                raise TokenizerError(
-                    f"the training text has more than {MAX_TRAINING_BP} bases, which the 32-bit "
-                    "counts of the tokenizers library cannot hold: train on a sample "
-                    "(sample_every)"
-                )
-            self.lines += 1
-            if self._progress is not None and self.lines % PROGRESS_LINES == 0:
-                self._progress(self.lines, None)
-        if self._progress is not None:
-            self._progress(self.lines, None)
+    Returns
+    -------
+    BpeTokenizer
+        With fewer entries than asked, and a warning, where tokens that were frequent enough
+        cannot be made by merging two others.
+
+    Raises
+    ------
+    TokenizerError
+        As `train_bpe`, for any part.
+    """
+    fixed = _fixed(vocab_size, special_order, max_token_bp)
+
+    def learn(part: list[str]) -> dict[str, int]:
+        _, merges = _learn(
+            part, vocab_size - fixed, min_frequency, max_token_bp, memory_bytes, threads, progress
+        )
+        frequencies = (merge.frequency for merge in merges)
+        return dict(zip(_spelled(merges)[len(BASES) :], frequencies, strict=True))
+
+    merges, lost = iterative_merges(lines, part_bp=part_bp, size=vocab_size - fixed, learn=learn)
+    tokenizer = bpe_tokenizer(merges, special_order=special_order, max_tokens=max_tokens)
+    if tokenizer.vocab_size < vocab_size:
+        log.warning(
+            "the vocabulary has %d entries, %d were asked: %d tokens, such as %s, were frequent "
+            "enough, but the two that they were merged from are not in the vocabulary; the method "
+            "'exact' has no such loss",
+            tokenizer.vocab_size,
+            vocab_size,
+            len(lost),
+            lost[0] if lost else "none",
+        )
+    return tokenizer
+
+
+def _fixed(vocab_size: int, special_order: SpecialOrder, max_token_bp: int | None) -> int:
+    """Entries of a vocabulary that are no merges; refuses sizes that cannot be."""
+    special = SPECIAL_ORDERS[special_order]
+    fixed = len(special) + len(BASES)
+    if vocab_size < fixed:
+        raise TokenizerError(
+            f"a vocabulary of {vocab_size} has no room: {len(special)} special tokens and "
+            f"{len(BASES)} bases need {fixed}"
+        )
+    if vocab_size > MAX_TOKENS + 1:
+        raise TokenizerError(
+            f"a vocabulary of {vocab_size:,} is too large, expected at most {MAX_TOKENS + 1:,}: "
+            "tokens are held in 16 bits while they are learned"
+        )
+    if max_token_bp is not None and max_token_bp < 2:
+        raise TokenizerError(
+            f"a longest token of {max_token_bp} bases leaves nothing to merge, expected 2 or more"
+        )
+    return fixed
+
+
+def _learn(
+    lines: Iterable[str],
+    num_merges: int,
+    min_frequency: int,
+    max_token_bp: int | None,
+    memory_bytes: int | None,
+    threads: int | None,
+    progress: Progress | None,
+) -> tuple[TrainingText, list[Merge]]:
+    """Read a text and learn its merges."""
+    text = read_text(
+        lines,
+        max_bases=None if memory_bytes is None else memory_bytes // BYTES_A_BASE,
+        progress=progress,
+    )
+    if num_merges and text.num_bases == text.num_runs:
+        raise TokenizerError(
+            f"nothing to merge: the training text of {text.num_lines} lines holds no two bases "
+            "side by side; give longer sequences"
+        )
+    merges = learn_merges(
+        text,
+        num_merges=num_merges,
+        min_frequency=min_frequency,
+        max_token_bp=max_token_bp,
+        index_bytes=_index_bytes(text, memory_bytes),
+        threads=min(threads or os.cpu_count() or 1, max(1, text.num_bases // LEAST_REGION_BASES)),
+        progress=progress,
+    )
+    return text, merges
+
+
+def _spelled(merges: Iterable[Merge]) -> list[str]:
+    """Text of the bases and of the tokens that merges make, by their id while training."""
+    tokens = list(BASES)
+    for left, right, _ in merges:
+        tokens.append(tokens[left] + tokens[right])
+    return tokens
+
+
+def _index_bytes(text: TrainingText, memory_bytes: int | None) -> int:
+    """Say what memory is taken, and how much of it is left for the index."""
+    if memory_bytes is None:
+        index_bytes = max(INDEX_BYTES_A_BASE * text.num_bases, LEAST_INDEX_BYTES)
+    else:
+        index_bytes = memory_bytes - text.cells.nbytes
+    if index_bytes <= 0:
+        raise TokenizerError(
+            f"{memory_bytes:,} bytes of memory are too little for {text.num_bases:,} bases: the "
+            f"text alone takes {text.cells.nbytes:,}"
+        )
+    log.info(
+        "memory: %.1f MB for the text of %d bases, %.1f MB for the index",
+        text.cells.nbytes / 1e6,
+        text.num_bases,
+        index_bytes / 1e6,
+    )
+    return index_bytes

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -208,17 +208,11 @@ class LibraryTokenizer:
         list of b ndarrays, int32, shape (n_i,)
             Token ids.
         """
-        ids: list[NDArray[np.int32]] = []
-        batch: list[str] = []
-        letters = 0
-        for sequence in sequences:
-            batch.append(sequence)
-            letters += len(sequence)
-            if letters >= BATCH_LETTERS:
-                ids.extend(self._encode_slice(batch))
-                batch, letters = [], 0
-        ids.extend(self._encode_slice(batch))
-        return ids
+        return [ids for some in self._encode_slices(slices_of(sequences)) for ids in some]
+
+    def _encode_slices(self, slices: Iterator[list[str]]) -> Iterable[list[NDArray[np.int32]]]:
+        """Encode batches one by one: the library itself goes through each on all cores."""
+        return map(self._encode_slice, slices)
 
     def _encode_slice(self, batch: list[str]) -> list[NDArray[np.int32]]:
         """Encode a batch that is small enough for one call of the library."""
@@ -323,6 +317,20 @@ class LibraryTokenizer:
         ):
             with replace_file(folder / name) as temporary:
                 temporary.write_bytes(text.encode())
+
+
+def slices_of(sequences: Iterable[str]) -> Iterator[list[str]]:
+    """Group sequences until each group has BATCH_LETTERS letters, or none is left."""
+    batch: list[str] = []
+    letters = 0
+    for sequence in sequences:
+        batch.append(sequence)
+        letters += len(sequence)
+        if letters >= BATCH_LETTERS:
+            yield batch
+            batch, letters = [], 0
+    if batch:
+        yield batch
 
 
 def parse_library(text: str, source: str) -> tokenizers.Tokenizer:

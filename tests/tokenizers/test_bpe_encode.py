@@ -1,0 +1,95 @@
+"""The fast encoder against the `tokenizers` library: same ids for any text and any vocabulary."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from helixlm.tokenizers.bpe import BpeTokenizer, bpe_tokenizer
+from helixlm.tokenizers.bpe_encode import may_follow
+from helixlm.tokenizers.bpe_train import train_bpe
+
+LETTERS = "ACGTNRacgtn"
+lines = st.lists(
+    st.one_of(
+        st.text(LETTERS, max_size=120),
+        st.tuples(st.text("ACG", min_size=1, max_size=4), st.integers(1, 80)).map(
+            lambda parts: parts[0] * parts[1]
+        ),
+    ),
+    max_size=12,
+)
+training = st.lists(
+    st.one_of(
+        st.text("ACGT", min_size=2, max_size=80),
+        st.text("AAAC", min_size=2, max_size=80),
+        st.tuples(st.text("ACG", min_size=1, max_size=4), st.integers(2, 60)).map(
+            lambda parts: parts[0] * parts[1]
+        ),
+    ),
+    min_size=1,
+    max_size=15,
+).filter(lambda texts: any(len(text) > 1 for text in texts))
+
+
+@settings(max_examples=300, deadline=None)
+@given(corpus=training, vocab_size=st.sampled_from([10, 25, 80, 300]), text=lines)
+def test_ids_are_those_of_the_library(corpus, vocab_size, text):
+    made = train_bpe(corpus, vocab_size=vocab_size, min_frequency=1)
+    library = Tokenizer.from_str(made._text)
+    assert made._table is not None
+    expected = [encoding.ids for encoding in library.encode_batch(text, add_special_tokens=False)]
+    assert [ids.tolist() for ids in made.encode_batch(text)] == expected
+
+
+def test_any_two_tokens_may_follow_as_the_library_says(bpe):
+    """The criterion itself, for all pairs: encode the two as one text."""
+    tokens = [token for token in bpe.tokens if set(token) <= set("ACGT")]
+    table = bpe._table
+    place = {int(id_): rank for rank, id_ in enumerate(table.ids)}
+    library = Tokenizer.from_str(bpe._text)
+    for first in tokens:
+        for second in tokens:
+            ids = library.encode(first + second, add_special_tokens=False).ids
+            stay = [bpe.tokens[id_] for id_ in ids] == [first, second]
+            ranks = (place[bpe.tokens.index(token)] for token in (first, second))
+            assert may_follow(table, *ranks) == stay, (first, second)
+
+
+@pytest.mark.parametrize(
+    "merges",
+    [
+        [("A", "C"), ("AC", "G"), ("C", "G"), ("A", "CG")],  # two ways to one token
+        [("AC", "G"), ("A", "C")],  # made before its part
+    ],
+)
+def test_a_vocabulary_that_is_not_of_training_goes_to_the_library(merges):
+    made = bpe_tokenizer(merges)
+    assert made._table is None
+    library = Tokenizer.from_str(made._text)
+    for text in ("ACG", "ACACG", "CGACGA"):
+        assert made.encode(text).tolist() == library.encode(text, add_special_tokens=False).ids
+
+
+@pytest.mark.parametrize(
+    ("change", "fast"),
+    [
+        ({}, True),
+        ({"normalizer": None}, True),
+        ({"normalizer": {"type": "Lowercase"}}, False),
+        ({"pre_tokenizer": {"type": "Whitespace"}}, True),
+        ({"model": {"ignore_merges": True}}, False),
+    ],
+)
+def test_what_the_fast_encoder_does_not_know_goes_to_the_library(bpe, change, fast):
+    content = json.loads(bpe._text)
+    for key, value in change.items():
+        content[key] = {**content[key], **value} if key == "model" else value
+    text = json.dumps(content)
+    made = BpeTokenizer(text)
+    assert (made._table is not None) == fast
+    library = Tokenizer.from_str(text)
+    for line in ("ACGTACGT", "acgt", "ACNGT", "AC GT", "AC-GT"):
+        assert made.encode(line).tolist() == library.encode(line, add_special_tokens=False).ids
