@@ -12,7 +12,6 @@ from tokenizers import Tokenizer, models, trainers
 from helixlm.data.simulate import simulate, small_config
 from helixlm.tokenizers import bpe_merges, bpe_text
 from helixlm.tokenizers.base import TokenizerError
-from helixlm.tokenizers.bpe_kernels import list_slots
 from helixlm.tokenizers.bpe_merges import learn_merges
 from helixlm.tokenizers.bpe_text import read_text
 
@@ -35,8 +34,15 @@ def of_library(lines, *, num_merges, min_frequency, max_token_bp):
     return [tuple(merge) for merge in model["merges"]], model["vocab"]
 
 
-def learn(lines, *, threads=1, index_bytes=1 << 24, **settings):
-    merges = learn_merges(read_text(lines), threads=threads, index_bytes=index_bytes, **settings)
+@pytest.fixture(autouse=True)
+def short_regions(monkeypatch):
+    """Short texts too are cut into regions."""
+    monkeypatch.setattr(bpe_text, "LEAST_REGION_BASES", 1)
+
+
+def learn(lines, *, threads=1, memory_bytes=1 << 25, **settings):
+    text = read_text(lines, max_regions=threads)
+    merges = learn_merges(text, memory_bytes=memory_bytes, **settings)
     tokens = list("ACGT")
     for left, right, _ in merges:
         tokens.append(tokens[left] + tokens[right])
@@ -68,21 +74,38 @@ texts = st.one_of(alphabets("ACGT"), alphabets("ACGTN"), alphabets("AAAC"), runs
 )
 
 
-@settings(max_examples=400, deadline=None)
+WAYS = [
+    {},
+    {"FEW_PAIRS": 0},  # no merge by a pass through the text
+    {"FEW_PAIRS": 0, "MOST_TO_LEAST": 1},
+    {"LEAST_BYTES": 0, "COUNTERS_SHARE": 10**9},  # pairs share counters
+    {"LEAST_BYTES": 0, "COUNTERS_SHARE": 10**9, "SHARED_COUNTERS_SHARE": 10**9,
+     "FEWEST_COUNTERS": 8},
+]  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
 @given(
     lines=texts,
     num_merges=st.sampled_from([1, 7, 60, 500]),
     min_frequency=st.integers(1, 6),
     max_token_bp=st.sampled_from([None, None, 2, 3, 5, 10]),
     threads=st.integers(1, 4),
+    way=st.sampled_from(WAYS),
 )
-def test_merges_are_those_of_the_library(lines, num_merges, min_frequency, max_token_bp, threads):
+def test_merges_are_those_of_the_library(
+    lines, num_merges, min_frequency, max_token_bp, threads, way
+):
     wanted = {
         "num_merges": num_merges,
         "min_frequency": min_frequency,
         "max_token_bp": max_token_bp,
     }
-    assert learn(lines, threads=threads, **wanted) == of_library(lines, **wanted)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in way.items():
+            patch.setattr(bpe_merges, name, value)
+        found = learn(lines, threads=threads, **wanted)
+    assert found == of_library(lines, **wanted)
 
 
 @pytest.fixture(scope="module")
@@ -103,41 +126,81 @@ def test_a_genome_in_lines_of_any_length(genome, line_bp, num_merges):
         assert learn(lines, threads=threads, **wanted) == expected
 
 
-def test_a_small_index_is_filled_again_and_again(genome, monkeypatch):
-    """Shared counters, slots of several pairs, lists without room: always the same merges."""
-    rounds = []
-    monkeypatch.setattr(
-        bpe_merges, "list_slots", lambda *call: rounds.append(1) or list_slots(*call)
-    )
-    wanted = {"num_merges": 2000, "min_frequency": 2, "max_token_bp": None}
+@pytest.mark.parametrize(
+    ("changes", "memory_bytes"),
+    [
+        ({"FEW_PAIRS": 10**9}, 1 << 25),  # every merge by a pass
+        ({"FEW_PAIRS": 0}, 1 << 25),  # none
+        ({"FEW_PAIRS": 0, "MOST_TO_LEAST": 2}, 1 << 25),
+        ({"LEAST_BYTES": 0, "FEW_PAIRS": 0}, 400_000),
+        ({"LEAST_BYTES": 0, "COUNTERS_SHARE": 10**9}, 400_000),  # pairs share counters
+        ({"LEAST_BYTES": 0, "COUNTERS_SHARE": 10**9, "FEWEST_COUNTERS": 16}, 600_000),
+        ({"CANDIDATE_BYTES": 10**4}, 1 << 20),
+    ],
+)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_every_way_through_gives_the_same_merges(
+    genome, monkeypatch, changes, memory_bytes, threads
+):
+    """Passes, lists, lists without room, counters of several pairs: all as the library has it."""
+    wanted = {"num_merges": 700, "min_frequency": 2, "max_token_bp": None}
     expected = of_library(genome, **wanted)
-    assert learn(genome, **wanted) == expected
-    few = len(rounds)
-    rounds.clear()
-    assert learn(genome, index_bytes=150_000, **wanted) == expected
-    assert len(rounds) > 10 * few
+    for name, value in changes.items():
+        monkeypatch.setattr(bpe_merges, name, value)
+    assert learn(genome, threads=threads, memory_bytes=memory_bytes, **wanted) == expected
+    wanted["max_token_bp"] = 6
+    assert learn(genome, threads=threads, memory_bytes=memory_bytes, **wanted) == of_library(
+        genome, **wanted
+    )
 
 
 def test_counts_are_those_of_pairs_side_by_side():
-    [first, *_] = learn_merges(read_text(["AAAA", "AAC"]), index_bytes=1 << 20, **SETTINGS)
+    [first, *_] = learn_merges(read_text(["AAAA", "AAC"]), memory_bytes=1 << 20, **SETTINGS)
     assert first == (0, 0, 4)  # overlapping ones count each
 
 
-def test_an_index_too_small_says_what_it_needs():
-    lines = ["ACGT" * 50_000]
+def test_memory_too_small_says_what_is_needed(genome, monkeypatch):
+    monkeypatch.setattr(bpe_merges, "LEAST_BYTES", 0)
+    monkeypatch.setattr(bpe_merges, "COUNTERS_SHARE", 10**9)
     with pytest.raises(
-        TokenizerError, match=r"131,072 bytes for lists .* at least ([\d,]+) are needed"
+        TokenizerError, match=r"220,000 .* too small .* at least ([\d,]+) are"
     ) as caught:
-        learn(lines, index_bytes=1 << 17, **SETTINGS)
+        learn(genome, memory_bytes=220_000, **SETTINGS)
     needed = int(re.search(r"at least ([\d,]+) are", str(caught.value))[1].replace(",", ""))
-    assert needed < 10 * 200_000
-    assert learn(lines, index_bytes=needed, **SETTINGS) == of_library(lines, **SETTINGS)
+    assert needed < 10 * 80_000
+    assert learn(genome, memory_bytes=needed, **SETTINGS) == of_library(genome, **SETTINGS)
 
 
 def test_text_longer_than_a_chunk_is_one_text(monkeypatch):
     monkeypatch.setattr(bpe_text, "CHUNK_BASES", 64)
     lines = ["ACGTTGCA" * 30, "NNACGTN", "A" * 63, "C" * 64, "G" * 65]
-    assert learn(lines, **SETTINGS) == of_library(lines, **SETTINGS)
+    for threads in (1, 2, 7):
+        assert learn(lines, threads=threads, **SETTINGS) == of_library(lines, **SETTINGS)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    lines=st.lists(st.text("ACGTNacgtn-", max_size=50), max_size=20),
+    regions=st.integers(1, 9),
+    chunk=st.integers(2, 40),
+)
+def test_regions_hold_the_runs_in_their_order(lines, regions, chunk):
+    expected = [run for line in lines for run in re.findall("[ACGT]+", line.upper())]
+    if not expected:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bpe_text, "CHUNK_BASES", chunk)
+        text = read_text(lines, max_regions=regions)
+    assert 1 <= len(text.regions) <= regions
+    assert (text.num_lines, text.num_bases, text.num_runs) == (
+        len(lines), sum(map(len, expected)), len(expected),
+    )  # fmt: skip
+    found = []
+    for region in text.regions:
+        assert region[0] == region[-1] == bpe_text.STOP
+        letters = "".join("ACGT"[code] if code < 4 else " " for code in region)
+        found += letters.split()
+    assert found == expected
 
 
 @pytest.mark.parametrize("lines", [[], [""], ["NNN", "nnn"]])

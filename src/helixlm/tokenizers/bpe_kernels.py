@@ -1,98 +1,145 @@
-"""The inner loops of byte-pair training, compiled: each works on one region of a `TrainingText`.
+"""The inner loops of byte-pair training, compiled: each works on one region of the text.
 
 In: cells and positions in them. Out: counts, positions, merged cells. No loop holds Python's global
 lock, so regions run side by side in threads. What the loops are for is said in bpe_merges.py.
 
-Positions are counted from the first cell of the region, in 32 bits.
+Cells hold token ids, and the type's highest value where no pair may reach across. A token fills as
+many cells as its width says: its id stands in the first and in the last, and what stands between
+is of no use. Positions are counted from the first cell of the region, in 32 bits.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helixlm.jit import compiled
-from helixlm.tokenizers.bpe_text import BREAK, DEAD, Cells
 
+Cells = NDArray[np.uint8] | NDArray[np.uint16]
+Widths = NDArray[np.int32]
 Counts = NDArray[np.int64]
 Positions = NDArray[np.uint32]
 
+STOP = 65535
+DEAD = 65534
+"""where a token began that is now the right part of another: no token has this id"""
 NONE = -1
+BLOCK = 256
+"""places that are merged at once: their cells stay in the first-level cache"""
 
 
 @compiled
-def slot_of(left: int, right: int, stride: int, mask: int) -> int | np.int64:
-    """Counter of a pair: its own if there are enough (stride > 0), else one that several share."""
-    if stride > 0:
-        return left * stride + right
+def compact(cells: Cells, widths: Widths, stop: int) -> int:
+    """Move tokens together so that each fills one cell; return how many cells are in use."""
+    at = out = 0
+    while at < len(cells):
+        token = np.int64(cells[at])
+        cells[out] = token
+        out += 1
+        at += 1 if token == stop else widths[token]
+    return out
+
+
+@compiled
+def merge_everywhere(cells: Cells, left: int, right: int, new: int) -> int:
+    """Merge a pair wherever it is, from left to right; return how many cells are in use.
+
+    Each token fills one cell, before and after. There is no branch, since a processor would
+    guess wrongly whether a pair is there: what is merged away is written over by what follows.
+    """
+    merged = out = np.int64(0)
+    for at in range(len(cells) - 1):
+        token = np.int64(cells[at])
+        # The right one of two that were merged begins no pair, as in AAA.
+        found = np.int64((token == left) & (cells[at + 1] == right)) & (1 - merged)
+        cells[out] = token + found * (new - token)
+        out += 1 - merged
+        merged = found
+    cells[out] = cells[len(cells) - 1]
+    return int(out) + 1
+
+
+@compiled
+def count_pairs(cells: Cells, stride: int, counts: NDArray[np.uint32]) -> None:
+    """Count the pairs of a region, each at ``left * stride + right``; each token fills one cell.
+
+    Cells of `stride` - 1 and more, stops that is, count as one token.
+    """
+    last = stride - 1
+    left = np.int64(last)  # what a region begins with
+    for at in range(1, len(cells)):
+        right = np.int64(min(cells[at], last))
+        counts[left * stride + right] += 1
+        left = right
+
+
+@compiled
+def list_pairs(
+    cells: Cells, stride: int, cursors: NDArray[np.uint32], positions: Positions
+) -> None:
+    """Write down where chosen pairs begin, in order; each token fills one cell.
+
+    `cursors` holds for each pair the place of its next position, 0 where it was not chosen: what
+    is written at place 0 is of no use. Each chosen one ends behind its last position.
+    """
+    last = stride - 1
+    left = np.int64(last)  # what a region begins with
+    for at in range(1, len(cells)):
+        right = np.int64(min(cells[at], last))
+        pair = left * stride + right
+        cursor = cursors[pair]
+        positions[cursor] = at - 1
+        cursors[pair] = cursor + (cursor > 0)
+        left = right
+
+
+@compiled
+def shared_slot(left: int, right: int, mask: int) -> int | np.int64:
+    """Counter of a pair where there are fewer counters than pairs."""
     key = np.uint64(left) << np.uint64(16) | np.uint64(right)
     key *= np.uint64(0x9E3779B97F4A7C15)
     return np.int64(key >> np.uint64(32)) & mask
 
 
 @compiled
-def count_slots(
-    cells: Cells,
-    token_bp: NDArray[np.int32],
-    max_bp: int,
-    stride: int,
-    counts: NDArray[np.uint32],
+def count_shared(
+    cells: Cells, token_bp: NDArray[np.int32], max_bp: int, counts: NDArray[np.uint32]
 ) -> None:
-    """Count the pairs of a region by slot; pairs longer than `max_bp` do not count."""
+    """Count pairs of up to `max_bp` bases as `count_pairs` does, several in one counter."""
     mask = len(counts) - 1
-    left = np.int64(BREAK)
-    at = 0
-    while at < len(cells):
-        token = np.int64(cells[at])
-        if token == BREAK:
-            at += 1
-        else:
-            if left != BREAK and token_bp[left] + token_bp[token] <= max_bp:
-                counts[slot_of(left, token, stride, mask)] += 1
-            at += token_bp[token]
-        left = token
+    for at in range(1, len(cells)):
+        left = np.int64(cells[at - 1])
+        right = np.int64(cells[at])
+        if left != STOP and right != STOP and token_bp[left] + token_bp[right] <= max_bp:
+            counts[shared_slot(left, right, mask)] += 1
 
 
 @compiled
-def list_slots(
+def list_shared(
     cells: Cells,
     token_bp: NDArray[np.int32],
     max_bp: int,
-    stride: int,
     cursors: NDArray[np.uint32],
     positions: Positions,
 ) -> None:
-    """Write down where the pairs of chosen slots begin, in order.
-
-    `cursors` holds for each slot one more than the place of its next position, 0 where the slot
-    was not chosen; each chosen one ends behind its last position.
-    """
+    """Write positions down as `list_pairs` does, of all pairs of a counter in one list."""
     mask = len(cursors) - 1
-    left = np.int64(BREAK)
-    left_at = at = 0
-    while at < len(cells):
-        token = np.int64(cells[at])
-        begin = at
-        if token == BREAK:
-            at += 1
-        else:
-            if left != BREAK and token_bp[left] + token_bp[token] <= max_bp:
-                slot = slot_of(left, token, stride, mask)
-                cursor = cursors[slot]
-                if cursor > 0:
-                    positions[cursor - 1] = left_at
-                    cursors[slot] = cursor + 1
-            at += token_bp[token]
-        left, left_at = token, begin
+    for at in range(1, len(cells)):
+        left = np.int64(cells[at - 1])
+        right = np.int64(cells[at])
+        if left != STOP and right != STOP and token_bp[left] + token_bp[right] <= max_bp:
+            slot = shared_slot(left, right, mask)
+            cursor = cursors[slot]
+            positions[cursor] = at - 1
+            cursors[slot] = cursor + (cursor > 0)
 
 
 @compiled
 def split_slots(
     cells: Cells,
-    token_bp: NDArray[np.int32],
     positions: Positions,
     starts: Counts,
     ends: Counts,
 ) -> tuple[NDArray[np.uint32], Counts, Counts]:
-    """Part the positions of each slot by pair, in place, each part in order.
+    """Part the positions of each slot by pair, in place, each part in order; one cell a token.
 
     Returns the pairs as ``left << 16 | right``, and where the positions of each start and end.
     """
@@ -106,8 +153,7 @@ def split_slots(
         same = True
         for index in range(len(part)):
             at = np.int64(part[index])
-            left = np.int64(cells[at])
-            keys[index] = left << 16 | np.int64(cells[at + token_bp[left]])
+            keys[index] = np.int64(cells[at]) << 16 | np.int64(cells[at + 1])
             same = same and keys[index] == keys[0]
         if not same:
             order = np.argsort(keys, kind="mergesort")
@@ -131,7 +177,7 @@ def split_slots(
 @compiled
 def merge_pair(
     cells: Cells,
-    token_bp: NDArray[np.int32],
+    widths: Widths,
     left: int,
     right: int,
     new: int,
@@ -144,8 +190,8 @@ def merge_pair(
     ----------
     cells : ndarray, uint16, shape (n,)
         The region; changed.
-    token_bp : ndarray, int32, shape (V,)
-        Length of each token.
+    widths : ndarray, int32, shape (V,)
+        Cells that each token fills.
     left, right, new : int
         Ids of the pair and of the token that it becomes.
     positions : ndarray, uint32, shape (m,)
@@ -160,40 +206,55 @@ def merge_pair(
     int
         How many new tokens there are.
     """
-    left_bp = np.int64(token_bp[left])
-    right_bp = np.int64(token_bp[right])
-    new_bp = left_bp + right_bp
-    found = 0
-    for index in range(len(positions)):
-        at = np.int64(positions[index])
-        if cells[at] != left or cells[at + left_bp] != right:
-            continue
-        before = cells[at - 1]
-        after = cells[at + new_bp]
-        if before != BREAK and before != new:
-            changes[0, before] += 1
-        if after != BREAK:
-            changes[1, after] += 1
-        cells[at] = new
-        cells[at + left_bp] = DEAD
-        cells[at + new_bp - 1] = new
-        positions[found] = at
-        found += 1
-    for index in range(found):
-        at = np.int64(positions[index])
-        before = cells[at - 1]
-        after = cells[at + new_bp]
-        if before != BREAK:
-            changes[2, before] += 1
-        if after != BREAK and after != new:
-            changes[3, after] += 1
+    left_width = np.int64(widths[left])
+    new_width = left_width + np.int64(widths[right])
+    found = counted = 0
+    for start in range(0, len(positions), BLOCK):
+        # Without a branch, so that the cells of a block come from memory side by side.
+        last = found
+        for index in range(start, min(start + BLOCK, len(positions))):
+            at = np.int64(positions[index])
+            positions[last] = at
+            last += (cells[at] == left) & (cells[at + left_width] == right)
+        for index in range(found, last):
+            at = np.int64(positions[index])
+            if cells[at] != left:  # the one before, in a run such as AAA, took this one
+                continue
+            before = cells[at - 1]
+            after = cells[at + new_width]
+            if before != STOP and before != new:
+                changes[0, before] += 1
+            if after != STOP:
+                changes[1, after] += 1
+            cells[at] = new
+            cells[at + left_width] = DEAD
+            cells[at + new_width - 1] = new
+            positions[found] = at
+            found += 1
+        # The newest one waits: it may yet get a new neighbour.
+        while counted < found - 1:
+            _count_neighbours(cells, np.int64(positions[counted]), new, new_width, changes)
+            counted += 1
+    if counted < found:
+        _count_neighbours(cells, np.int64(positions[counted]), new, new_width, changes)
     return found
+
+
+@compiled
+def _count_neighbours(cells: Cells, at: int, new: int, new_width: int, changes: Counts) -> None:
+    """Count the neighbours of a new token, see `merge_pair`."""
+    before = cells[at - 1]
+    after = cells[at + new_width]
+    if before != STOP:
+        changes[2, before] += 1
+    if after != STOP and after != new:
+        changes[3, after] += 1
 
 
 @compiled
 def list_neighbours(
     cells: Cells,
-    token_bp: NDArray[np.int32],
+    widths: Widths,
     new: int,
     new_positions: Positions,
     positions: Positions,
@@ -204,14 +265,14 @@ def list_neighbours(
     `cursors`, shape (2, V), holds for each neighbour before (0) and after (1) the place of its
     pair's next position, or `NONE`; each chosen one ends behind its last position.
     """
-    new_bp = np.int64(token_bp[new])
+    new_width = np.int64(widths[new])
     for index in range(len(new_positions)):
         at = np.int64(new_positions[index])
         before = np.int64(cells[at - 1])
-        if before != BREAK and cursors[0, before] != NONE:
-            positions[cursors[0, before]] = at - token_bp[before]
+        if before != STOP and cursors[0, before] != NONE:
+            positions[cursors[0, before]] = at - widths[before]
             cursors[0, before] += 1
-        after = np.int64(cells[at + new_bp])
-        if after != BREAK and after != new and cursors[1, after] != NONE:
+        after = np.int64(cells[at + new_width])
+        if after != STOP and after != new and cursors[1, after] != NONE:
             positions[cursors[1, after]] = at
             cursors[1, after] += 1

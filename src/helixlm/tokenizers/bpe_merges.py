@@ -3,15 +3,21 @@
 In: a `TrainingText`. Out: pairs of token ids in the order in which they are merged. Each time, the
 pair that stands most often side by side is merged; among equals, the one with lower ids. The
 `tokenizers` library does the same with a list of places for every pair of the text, which takes it
-some 57 bytes a base. Here only the pairs that come next have their places listed:
+some 57 bytes a base. Here:
 
-1. Count all pairs. Where there are more pairs than counters, several pairs share a counter, which
+1. Count all pairs. Where memory allows fewer counters than pairs, several pairs share one, which
    can then only be too high.
-2. Choose a threshold such that the places of all pairs that reach it fit into the index, and list
-   them: what is below the threshold cannot come before what is above.
-3. Merge the most frequent pair at its places, and list the places of the new pairs that reach the
-   threshold. Counts of the others only fall, since a pair arises together with the younger of
-   its tokens. When the most frequent pair is below the threshold, or the index is full, start over.
+2. Choose a threshold such that the places of all pairs that reach it fit into the memory that is
+   left. What is below the threshold cannot come before what is above.
+3. If only few pairs reach it, as at the start, merge the most frequent pair by going through the
+   whole text, and count again.
+4. Otherwise list the places of these pairs. Merge the most frequent one at its places, list the
+   places of the new pairs that reach the threshold, and so on. Counts of the others only fall,
+   since a pair arises together with the younger of its tokens. When the most frequent pair is
+   below the threshold, or the memory is full, move the tokens of the text together and start over.
+
+A cell takes one byte as long as there are no more tokens than that numbers, later two; by then
+the text has about half as many tokens as it had bases. What it gives back serves the lists.
 
 Why merging a pair everywhere at once is what the library does, though it keeps several lists for
 pairs that arise at several times: no token can be spelled by two pairs. Letters between two
@@ -27,29 +33,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixlm.jit import compiled
+from helixlm.tokenizers import bpe_text
 from helixlm.tokenizers.base import TokenizerError
 from helixlm.tokenizers.bpe_kernels import (
     NONE,
+    STOP,
+    Cells,
     Counts,
     Positions,
-    count_slots,
+    compact,
+    count_pairs,
+    count_shared,
     list_neighbours,
-    list_slots,
+    list_pairs,
+    list_shared,
+    merge_everywhere,
     merge_pair,
     split_slots,
 )
-from helixlm.tokenizers.bpe_text import Cells, TrainingText
+from helixlm.tokenizers.bpe_text import TrainingText
 
 NUM_BASES = 4
 NO_LIMIT = 2**31 - 1
 
+FEW_PAIRS = 40
+"""pairs with places below which a pass through the text for each merge is faster"""
 PARALLEL_FROM = 1 << 15
 """positions below which one thread merges faster than several"""
-COUNTERS_SHARE = 4
-"""a quarter of the working memory may go into counters, the rest is the index"""
+COUNTERS_SHARE = 2
+"""half of the memory beside the text may go into counters if each pair then has its own"""
+SHARED_COUNTERS_SHARE = 4
+"""a quarter, if pairs share them"""
 FEWEST_COUNTERS = 1 << 12
+MOST_TO_LEAST = 64
+"""how much rarer than the most frequent pair those are whose places are listed with it"""
+LEAST_BYTES = 1 << 16
+"""what counters may always take"""
+SPARE_PLACES = 1 << 10
+CANDIDATES_SHARE = 4
+CANDIDATE_BYTES = 200
+"""what a pair with places takes beside them, in arrays and as Python objects"""
 
-EMPTY = np.uint32(2**32 - 1)
+PAIR_BITS = 2**32 - 1
+EMPTY = np.uint32(PAIR_BITS)
 
 
 class Merge(NamedTuple):
@@ -66,8 +92,7 @@ def learn_merges(
     num_merges: int,
     min_frequency: int,
     max_token_bp: int | None,
-    index_bytes: int,
-    threads: int = 1,
+    memory_bytes: int,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> list[Merge]:
     """Merge pairs until there are enough, or none is frequent enough.
@@ -75,17 +100,15 @@ def learn_merges(
     Parameters
     ----------
     text : TrainingText
-        Is used up: afterwards it holds the merged tokens.
+        Is used up. Its regions are worked on side by side; their number changes no result.
     num_merges : int
         Merges at most.
     min_frequency : int
         A pair must stand this often side by side to be merged, 1 or more.
     max_token_bp : int, optional
         Longest token in bases.
-    index_bytes : int
-        Memory for counters and lists of places.
-    threads : int
-        Parts of the text to work on at once. Their number changes no result.
+    memory_bytes : int
+        Memory for the text, counters and lists of places.
     progress : callable, optional
         Called as ``progress(merges, num_merges)`` after each merge.
 
@@ -97,156 +120,259 @@ def learn_merges(
     Raises
     ------
     TokenizerError
-        If the places of the most frequent pair alone need more memory.
+        If the memory is too small; it says how much is needed.
     """
-    with ThreadPoolExecutor(threads) as pool:
-        regions = text.regions(threads)
-        learner = _Learner(regions, num_merges, max_token_bp or NO_LIMIT, index_bytes, pool)
-        while len(learner.merges) < num_merges:
-            candidates = learner.index(min_frequency)
-            if candidates is None:
-                break
-            for _ in learner.merge_all(candidates, num_merges):
-                if progress is not None:
-                    progress(len(learner.merges), num_merges)
+    with ThreadPoolExecutor(len(text.regions)) as pool:
+        learner = _Learner(text, num_merges, max_token_bp or NO_LIMIT, memory_bytes, pool)
+        for merges in learner.learn(min_frequency):
+            if progress is not None:
+                progress(merges, num_merges)
     return learner.merges
 
 
+class _Choice(NamedTuple):
+    """Pairs whose places are to be listed, by their counter, and the count that each reaches."""
+
+    slots: Counts
+    threshold: int
+    top: int
+    """the most frequent one, the first among equals"""
+
+
 class _Learner:
-    """The state between two rounds: the text, the tokens so far, the memory of the index."""
+    """The text, the tokens so far, and what may be held in memory beside them."""
 
     def __init__(
-        self, cells: list[Cells], num_merges: int, max_bp: int, index_bytes: int, pool: Executor
+        self,
+        text: TrainingText,
+        num_merges: int,
+        max_bp: int,
+        memory_bytes: int,
+        pool: Executor,
     ) -> None:
         self.merges: list[Merge] = []
-        self._cells = cells
+        self._num_merges = num_merges
+        self._cells: list[Cells] = list(text.regions)
+        text.regions.clear()  # so that each can be given back when it is widened
         self._max_bp = max_bp
+        self._memory_bytes = memory_bytes
         self._pool = pool
         self._bp = np.ones(NUM_BASES + num_merges, dtype=np.int32)
-        self._index_bytes = index_bytes
-        self._lengths = [len(own) for own in cells]
-        # One counter for each region, and a sum that is made and sorted once.
-        self._counter_bytes = 4 * len(self._cells) + 16
-        share = index_bytes // COUNTERS_SHARE // self._counter_bytes
-        self._counters = max(FEWEST_COUNTERS, 1 << (share.bit_length() - 1) if share else 0)
-        room = max(0, index_bytes - self._counters * self._counter_bytes) // 4
-        self._room = [room * length // sum(self._lengths) for length in self._lengths]
-        self._positions = [np.empty(room, dtype=np.uint32) for room in self._room]
+        self._widths = np.ones(NUM_BASES + num_merges, dtype=np.int32)
+        self._surely = NO_LIMIT  # some pair stands so often side by side, if counters say more
+
+    def learn(self, min_frequency: int) -> Iterator[int]:
+        """Merge, and yield the number of merges after each."""
+        counts, stride = self._count()
+        while len(self.merges) < self._num_merges:
+            choice = self._choose(counts, stride, min_frequency)
+            if choice is None:
+                return
+            few = stride > 0 and len(choice.slots) < FEW_PAIRS
+            if self._is_narrow and not (few and self._num_tokens < bpe_text.STOP):
+                self._widen()
+            if few:
+                self._merge_everywhere(choice.top, counts, stride)
+                yield len(self.merges)
+            else:
+                candidates, positions = self._list(choice, counts, stride)
+                del counts
+                # If each counter got so high by the sum of several pairs, there is no candidate,
+                # but it is known now how often one of these pairs stands side by side.
+                if len(candidates) == 0 and choice.threshold <= min_frequency:
+                    return
+                least = max(min_frequency, candidates.highest)
+                self._surely = NO_LIMIT if len(candidates) else least
+                yield from self._merge_listed(candidates, positions)
+                del candidates, positions
+                self._compact()
+            counts, stride = self._count()
 
     @property
     def _num_tokens(self) -> int:
         return NUM_BASES + len(self.merges)
 
-    def index(self, min_frequency: int) -> "_Candidates | None":
-        """List the places of the most frequent pairs; None if no pair is frequent enough."""
-        while True:
-            candidates = self._index(min_frequency)
-            if candidates is None or len(candidates) > 0:
-                return candidates
-            if candidates.threshold <= min_frequency:
-                return None
-            # Every counter that reached the threshold did so by the sum of several pairs.
-            self._counters *= 2
+    @property
+    def _is_narrow(self) -> bool:
+        return self._cells[0].dtype == np.uint8
 
-    def _index(self, min_frequency: int) -> "_Candidates | None":
-        """One attempt at `index`, which holds no pair if too many share each counter."""
-        stride = self._num_tokens if self._num_tokens**2 <= self._counters else 0
-        size = stride**2 if stride else self._counters
-        counts = [np.zeros(size, dtype=np.uint32) for _ in self._cells]
-        how = (self._bp, self._max_bp, stride)
-        self._each(count_slots, [(cells, *how, own) for cells, own in self._regions(counts)])
-        slots, threshold = self._choose(counts, min_frequency)
-        if len(slots) == 0:
+    def _rest(self) -> int:
+        """Memory beside the text, two bytes a token."""
+        return self._memory_bytes - 2 * sum(map(len, self._cells))
+
+    def _counter_bytes(self) -> int:
+        """Count what a counter takes in each region, and in their sum."""
+        return 4 * len(self._cells) + (4 if self._is_short() else 8)
+
+    def _is_short(self) -> bool:
+        """Whether 32 bits hold every count."""
+        return sum(map(len, self._cells)) < 2**32
+
+    def _num_counters(self) -> int:
+        """Counters to use where there are not enough for all pairs, a power of two."""
+        fit = self._rest() // SHARED_COUNTERS_SHARE // self._counter_bytes()
+        return max(FEWEST_COUNTERS, 1 << max(0, fit.bit_length() - 1))
+
+    def _count(self) -> tuple[list[NDArray[np.uint32]], int]:
+        """Count all pairs of each region; the stride of the counters is 0 if pairs share them."""
+        stride = self._num_tokens + 1
+        if stride**2 * self._counter_bytes() <= max(self._rest() // COUNTERS_SHARE, LEAST_BYTES):
+            counts = [np.zeros(stride**2, dtype=np.uint32) for _ in self._cells]
+            self._each(count_pairs, self._regions([stride] * len(counts), counts))
+            return counts, stride
+        counts = [np.zeros(self._num_counters(), dtype=np.uint32) for _ in self._cells]
+        if self._is_narrow:
+            self._widen()
+        calls = [(cells, self._bp, self._max_bp, own) for cells, own in self._regions(counts)]
+        self._each(count_shared, calls)
+        return counts, 0
+
+    def _choose(
+        self, counts: list[NDArray[np.uint32]], stride: int, min_frequency: int
+    ) -> _Choice | None:
+        """Choose pairs whose places fit into the memory; None if no pair is frequent enough."""
+        total: NDArray[Any] = counts[0].astype(np.uint32 if self._is_short() else np.int64)
+        for own in counts[1:]:
+            total += own
+        if stride:
+            self._drop_what_is_no_pair(total.reshape(stride, stride))
+        top = int(total.argmax())
+        most = min(int(total[top]), self._surely)
+        if most < min_frequency:
             return None
+        rooms = self._rooms(len(total))
+        fewer = max(1, self._rest() // CANDIDATES_SHARE // CANDIDATE_BYTES)
+        lowest = max(min_frequency, most // MOST_TO_LEAST)
+        threshold = most
+        slots = np.flatnonzero(total >= threshold)
+        while threshold > lowest and len(slots) <= fewer:
+            if sum(int(own[slots].sum(dtype=np.int64)) for own in counts) > sum(rooms):
+                break
+            threshold = max(lowest, threshold // 2)
+            slots = np.flatnonzero(total >= threshold)
+        slots = slots[np.argsort(total[slots], kind="stable")[::-1]]
+        descending = -total[slots].astype(np.int64)
+        if len(slots) > fewer:
+            threshold = min(most, 1 - int(descending[fewer]))
+        fits = int(np.searchsorted(descending, -threshold, side="right"))
+        for own, room in zip(counts, rooms, strict=True):
+            needed = np.cumsum(own[slots[:fits]], dtype=np.int64)
+            fits_here = int(np.searchsorted(needed, room, side="right"))
+            if fits_here < fits:
+                threshold = 1 - int(descending[fits_here])
+                fits = int(np.searchsorted(descending, -threshold, side="right"))
+        if threshold > most and not stride:
+            needed_bytes = self._needed([int(own[total >= most].sum()) for own in counts])
+            raise TokenizerError(
+                f"{self._memory_bytes:,} bytes of memory are too small after {len(self.merges)} "
+                f"merges: at least {needed_bytes:,} are needed"
+            )
+        return _Choice(np.sort(slots[:fits]), threshold, top)
+
+    def _drop_what_is_no_pair(self, total: NDArray[Any]) -> None:
+        """Set the counts of stops and of pairs that are too long to 0; shape (stride, stride)."""
+        total[-1, :] = 0
+        total[:, -1] = 0
+        bp = self._bp[: self._num_tokens]
+        if 2 * int(bp.max()) > self._max_bp:
+            for left, left_bp in enumerate(bp.tolist()):
+                total[left, :-1][bp + left_bp > self._max_bp] = 0
+
+    def _rooms(self, num_counters: int) -> list[int]:
+        """Places to list at first in each region; a quarter of the room is left for new pairs."""
+        room = max(0, self._rest() - num_counters * self._counter_bytes()) // 4
+        lengths = list(map(len, self._cells))
+        return [3 * room * length // sum(lengths) // 4 for length in lengths]
+
+    def _needed(self, places: list[int]) -> int:
+        """Memory in which so many places of each region have room."""
+        lengths = list(map(len, self._cells))
+        share = max(own * sum(lengths) / n for own, n in zip(places, lengths, strict=True))
+        room = 4 * (4 * share / 3 + 8) * SHARED_COUNTERS_SHARE / (SHARED_COUNTERS_SHARE - 1)
+        return int(room) + 2 * sum(lengths) + FEWEST_COUNTERS * self._counter_bytes()
+
+    def _widen(self) -> None:
+        """Give each token two bytes."""
+        for region, cells in enumerate(self._cells):
+            wide = cells.astype(np.uint16)
+            wide[cells == bpe_text.STOP] = STOP
+            self._cells[region] = wide
+            del cells
+
+    def _merge_everywhere(self, pair: int, counts: list[NDArray[np.uint32]], stride: int) -> None:
+        """Merge a pair by going through the text."""
+        frequency = sum(int(own[pair]) for own in counts)
+        left, right = divmod(pair, stride)
+        new = self._add(left, right, frequency)
+        ids = [[id_] * len(counts) for id_ in (left, right, new)]
+        self._shrink(self._each(merge_everywhere, self._regions(*ids)))
+        self._widths[new] = 1
+
+    def _compact(self) -> None:
+        """Move the tokens of each region together."""
+        calls = [(cells, self._widths, STOP) for cells in self._cells]
+        self._shrink(self._each(compact, calls))
+        self._widths[:] = 1
+
+    def _shrink(self, lengths: Sequence[int]) -> None:
+        """Give back what is not in use at the end of each region."""
+        for cells, length in zip(self._cells, lengths, strict=True):
+            cells.resize(length, refcheck=False)
+
+    def _add(self, left: int, right: int, frequency: int) -> int:
+        """Take down a merge; return the id of its token."""
+        new = self._num_tokens
+        self._bp[new] = self._bp[left] + self._bp[right]
+        self._widths[new] = self._widths[left] + self._widths[right]
+        self.merges.append(Merge(left, right, frequency))
+        return new
+
+    def _list(
+        self, choice: _Choice, counts: list[NDArray[np.uint32]], stride: int
+    ) -> tuple["_Candidates", list[Positions]]:
+        """List the places of pairs; the counters serve as cursors and hold nothing after that."""
+        slots = choice.slots
         starts, ends = [], []
         for own in counts:
             lengths = own[slots].astype(np.int64)
-            ends.append(np.cumsum(lengths))
+            ends.append(np.cumsum(lengths) + 1)  # place 0 is for what was not chosen
             starts.append(ends[-1] - lengths)
             own[:] = 0
-            own[slots] = starts[-1] + 1
-        self._each(
-            list_slots,
-            [
-                (cells, *how, own, positions)
-                for cells, own, positions in self._regions(counts, self._positions)
-            ],
-        )
+            own[slots] = starts[-1]
         used = [int(region_ends[-1]) for region_ends in ends]
+        # A third more than was chosen, for new pairs.
+        positions = [np.empty(4 * own // 3 + SPARE_PLACES, dtype=np.uint32) for own in used]
         if stride:
+            strides = [stride] * len(counts)
+            self._each(list_pairs, self._regions(strides, counts, positions))
             pairs = (slots // stride << 16 | slots % stride).astype(np.uint32)
-            return _Candidates(threshold, used, pairs, np.stack(starts), np.stack(ends))
-        parts = self._each(
-            split_slots,
-            [
-                (cells, self._bp, positions, own_starts, own_ends)
-                for cells, positions, own_starts, own_ends in self._regions(
-                    self._positions, starts, ends
-                )
-            ],
-        )
-        return _Candidates(threshold, used, *_joined(parts))
-
-    def _choose(self, counts: list[NDArray[np.uint32]], min_frequency: int) -> tuple[Counts, int]:
-        """Choose the slots whose places fit into half of the index, and their threshold."""
-        total = counts[0].astype(np.int64)
-        for region_counts in counts[1:]:
-            total += region_counts
-        top = int(total.max())
-        if top < min_frequency:
-            return np.empty(0, dtype=np.int64), top
-        least = top
-        room = sum(self._room) // 2
-        while least > min_frequency and int(total[total >= least].sum()) <= room:
-            least = max(min_frequency, least // 2)
-        slots = np.flatnonzero(total >= least)
-        slots = slots[np.argsort(-total[slots], kind="stable")]
-        fits = len(slots)
-        for region_counts, region_room in zip(counts, self._room, strict=True):
-            needed = np.cumsum(region_counts[slots], dtype=np.int64)
-            fits = min(fits, int(np.searchsorted(needed, region_room // 2, side="right")))
-        threshold = least
-        if fits < len(slots):
-            threshold = int(total[slots[fits]]) + 1
-            fits = int(np.searchsorted(-total[slots], -threshold, side="right"))
-        if fits == 0:
-            raise TokenizerError(
-                f"{self._index_bytes:,} bytes for lists of places, beside the text, are too small "
-                f"for the most frequent pair after {len(self.merges)} merges: at least "
-                f"{self._needed(total, counts):,} are needed"
+            found = pairs, np.stack(starts), np.stack(ends)
+        else:
+            how = (self._bp, self._max_bp)
+            self._each(
+                list_shared,
+                [(cells, *how, *own) for cells, *own in self._regions(counts, positions)],
             )
-        return np.sort(slots[:fits]), threshold
+            found = _joined(self._each(split_slots, self._regions(positions, starts, ends)))
+        return _Candidates(choice.threshold, used, *found), positions
 
-    def _needed(self, total: Counts, counts: list[NDArray[np.uint32]]) -> int:
-        """Memory of the index in which the places of the most frequent pair have room."""
-        top = total == total.max()
-        share = max(
-            int(own[top].sum()) * sum(self._lengths) / length
-            for own, length in zip(counts, self._lengths, strict=True)
-        )
-        # The places fill half of what the counters leave.
-        places = int(2 * 4 * (share + 2) * COUNTERS_SHARE / (COUNTERS_SHARE - 1))
-        return places + FEWEST_COUNTERS * self._counter_bytes
-
-    def merge_all(self, candidates: "_Candidates", num_merges: int) -> Iterator[None]:
+    def _merge_listed(self, candidates: "_Candidates", positions: list[Positions]) -> Iterator[int]:
         """Merge candidates, new ones too, until none is left that surely comes next."""
         changes = np.zeros((len(self._cells), 4, len(self._bp)), dtype=np.int64)
-        room = np.array(self._room, dtype=np.int64)
-        while len(self.merges) < num_merges:
+        room = np.array([len(own) for own in positions])
+        while len(self.merges) < self._num_merges:
             top = candidates.pop()
             if top is None:
                 return
             left, right = divmod(int(candidates.pairs[top]), 1 << 16)
-            new = self._num_tokens
-            self._bp[new] = self._bp[left] + self._bp[right]
-            self.merges.append(Merge(left, right, candidates.count(top)))
+            new = self._add(left, right, candidates.count(top))
             changes[:, :, : new + 1] = 0
-            places = candidates.places(top, self._positions)
+            places = candidates.places(top, positions)
             parallel = sum(map(len, places)) >= PARALLEL_FROM
             found = self._each(
                 merge_pair,
                 [
-                    (cells, self._bp, left, right, new, own, changed)
+                    (cells, self._widths, left, right, new, own, changed)
                     for cells, own, changed in self._regions(places, changes)
                 ],
                 parallel=parallel,
@@ -257,14 +383,14 @@ class _Learner:
                 self._each(
                     list_neighbours,
                     [
-                        (cells, self._bp, new, own[:count], positions, cursor)
-                        for cells, own, count, positions, cursor in self._regions(
-                            places, found, self._positions, cursors
+                        (cells, self._widths, new, own[:count], own_positions, cursor)
+                        for cells, own, count, own_positions, cursor in self._regions(
+                            places, found, positions, cursors
                         )
                     ],
                     parallel=parallel,
                 )
-            yield
+            yield len(self.merges)
             if cursors is None:
                 return
 
@@ -275,12 +401,12 @@ class _Learner:
     def _each(
         self,
         work: Callable[..., Any],
-        calls: Sequence[tuple[Any, ...]],
+        calls: Iterable[tuple[Any, ...]],
         *,
         parallel: bool = True,
     ) -> list[Any]:
         """Call something for each region, in threads if that pays."""
-        if parallel and len(calls) > 1:
+        if parallel and len(self._cells) > 1:
             return list(self._pool.map(work, *zip(*calls, strict=True)))
         return [work(*call) for call in calls]
 
@@ -302,6 +428,7 @@ class _Candidates:
     ) -> None:
         counts = (ends - starts).sum(axis=0)
         keep = counts >= threshold
+        self.highest = int(counts.max(initial=0))
         self.threshold = threshold
         self._used = np.array(used, dtype=np.int64)
         self._num = int(keep.sum())
@@ -310,12 +437,7 @@ class _Candidates:
         self.ends = ends[:, keep]
         self._counts = counts[keep]
         self._make_table()
-        self._heap = [
-            (-count, pair, index)
-            for index, (count, pair) in enumerate(
-                zip(self._counts.tolist(), self.pairs.tolist(), strict=True)
-            )
-        ]
+        self._heap = list(map(_heap_key, self._counts.tolist(), self.pairs.tolist()))
         heapq.heapify(self._heap)
 
     def _make_table(self) -> None:
@@ -340,12 +462,14 @@ class _Candidates:
     def pop(self) -> int | None:
         """Take out the most frequent pair, lowest ids first; None if another may come before."""
         while self._heap:
-            count, pair, index = self._heap[0]
-            now = int(self._counts[index])
-            if now < self.threshold:
+            key = self._heap[0]
+            pair = key & PAIR_BITS
+            index = int(self._values[_place(self._keys, pair)])
+            now = _heap_key(int(self._counts[index]), pair)
+            if self._counts[index] < self.threshold:
                 heapq.heappop(self._heap)
-            elif now != -count:
-                heapq.heapreplace(self._heap, (-now, pair, index))
+            elif now != key:
+                heapq.heapreplace(self._heap, now)
             else:
                 heapq.heappop(self._heap)
                 return index
@@ -417,8 +541,13 @@ class _Candidates:
             self._make_table()
         else:
             _insert(self._keys, self._values, pairs, first)
-        for index, (count, pair) in enumerate(zip(counts.tolist(), pairs.tolist(), strict=True)):
-            heapq.heappush(self._heap, (-count, pair, first + index))
+        for key in map(_heap_key, counts.tolist(), pairs.tolist()):
+            heapq.heappush(self._heap, key)
+
+
+def _heap_key(count: int, pair: int) -> int:
+    """Put the most frequent pair first, and the lowest among equals, in one number."""
+    return (-count << 32) + pair
 
 
 def _joined(

@@ -18,15 +18,15 @@ from helixlm.tokenizers.base import SPECIAL_ORDERS, SpecialOrder, TokenizerError
 from helixlm.tokenizers.bpe import BASES, BpeTokenizer, bpe_tokenizer
 from helixlm.tokenizers.bpe_iterative import iterative_merges
 from helixlm.tokenizers.bpe_merges import Merge, learn_merges
-from helixlm.tokenizers.bpe_text import BYTES_A_BASE, MAX_TOKENS, TrainingText, read_text
+from helixlm.tokenizers.bpe_text import TrainingText, read_text
 
 log = logging.getLogger(__name__)
 
-INDEX_BYTES_A_BASE = 1
-"""what is taken for the index where no limit is given"""
-LEAST_INDEX_BYTES = 1 << 24
-LEAST_REGION_BASES = 1 << 20
-"""shorter texts are worked on faster by fewer threads"""
+BYTES_A_BASE = 3
+"""memory that is taken where no limit is given"""
+LEAST_WORKING_BYTES = 1 << 24
+"""what is taken beside the text at least"""
+MAX_TOKENS = 65534
 
 Progress = Callable[[int, int | None], None]
 
@@ -223,9 +223,7 @@ def _learn(
 ) -> tuple[TrainingText, list[Merge]]:
     """Read a text and learn its merges."""
     text = read_text(
-        lines,
-        max_bases=None if memory_bytes is None else memory_bytes // BYTES_A_BASE,
-        progress=progress,
+        lines, max_regions=threads or os.cpu_count() or 1, max_bases=memory_bytes, progress=progress
     )
     if num_merges and text.num_bases == text.num_runs:
         raise TokenizerError(
@@ -237,8 +235,7 @@ def _learn(
         num_merges=num_merges,
         min_frequency=min_frequency,
         max_token_bp=max_token_bp,
-        index_bytes=_index_bytes(text, memory_bytes),
-        threads=min(threads or os.cpu_count() or 1, max(1, text.num_bases // LEAST_REGION_BASES)),
+        memory_bytes=_memory(text, memory_bytes),
         progress=progress,
     )
     return text, merges
@@ -252,21 +249,14 @@ def _spelled(merges: Iterable[Merge]) -> list[str]:
     return tokens
 
 
-def _index_bytes(text: TrainingText, memory_bytes: int | None) -> int:
-    """Say what memory is taken, and how much of it is left for the index."""
-    if memory_bytes is None:
-        index_bytes = max(INDEX_BYTES_A_BASE * text.num_bases, LEAST_INDEX_BYTES)
-    else:
-        index_bytes = memory_bytes - text.cells.nbytes
-    if index_bytes <= 0:
+def _memory(text: TrainingText, given: int | None) -> int:
+    """Say what memory is taken, before it is."""
+    least = sum(region.nbytes for region in text.regions) + LEAST_WORKING_BYTES
+    memory = max(BYTES_A_BASE * text.num_bases, least) if given is None else given
+    if memory < least:
         raise TokenizerError(
-            f"{memory_bytes:,} bytes of memory are too little for {text.num_bases:,} bases: the "
-            f"text alone takes {text.cells.nbytes:,}"
+            f"{memory:,} bytes of memory are too small for {text.num_bases:,} bases: at least "
+            f"{least:,} are needed, and {BYTES_A_BASE * text.num_bases:,} are better"
         )
-    log.info(
-        "memory: %.1f MB for the text of %d bases, %.1f MB for the index",
-        text.cells.nbytes / 1e6,
-        text.num_bases,
-        index_bytes / 1e6,
-    )
-    return index_bytes
+    log.info("training takes up to %.1f MB of memory for %d bases", memory / 1e6, text.num_bases)
+    return memory
