@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from helixlm.tokenizers import bpe_encode
 from helixlm.tokenizers.bpe import BpeTokenizer, bpe_tokenizer
-from helixlm.tokenizers.bpe_encode import may_follow
+from helixlm.tokenizers.bpe_encode import follows, may_follow
 from helixlm.tokenizers.bpe_train import train_bpe
 
 LETTERS = "ACGTNRacgtn"
@@ -54,8 +55,27 @@ def test_any_two_tokens_may_follow_as_the_library_says(bpe):
         for second in tokens:
             ids = library.encode(first + second, add_special_tokens=False).ids
             stay = [bpe.tokens[id_] for id_ in ids] == [first, second]
-            ranks = (place[bpe.tokens.index(token)] for token in (first, second))
+            ranks = [place[bpe.tokens.index(token)] for token in (first, second)]
             assert may_follow(table, *ranks) == stay, (first, second)
+            assert follows(table, *ranks) == stay, (first, second)
+
+
+@settings(max_examples=100, deadline=None)
+@given(corpus=training, vocab_size=st.sampled_from([10, 25, 80, 300]))
+def test_what_is_written_down_is_what_undoing_merges_finds(corpus, vocab_size):
+    table = train_bpe(corpus, vocab_size=vocab_size, min_frequency=1)._table
+    for first in range(len(table.bp)):
+        for second in range(len(table.bp)):
+            assert follows(table, first, second) == may_follow(table, first, second)
+
+
+def test_a_vocabulary_too_large_to_write_it_down_has_the_same_ids(bpe, lines, monkeypatch):
+    monkeypatch.setattr(bpe_encode, "MOST_BITS", 10)
+    other = BpeTokenizer(bpe._text)
+    assert other._table.follows.shape == (0, 0)
+    assert [ids.tolist() for ids in other.encode_batch(lines)] == [
+        ids.tolist() for ids in bpe.encode_batch(lines)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ from helixlm.jit import compiled
 NONE = -1
 WORD = 8
 """letters that are looked up at once: 4 ** 8 entries stay in the second-level cache"""
-CACHED_TOKENS = 8192
-"""vocabulary up to which it is written down which tokens may follow which: a byte for each pair"""
+MOST_BITS = 1 << 28
+"""pairs of tokens for which it is written down which may follow which, a bit for each"""
 
 _CODES = np.full(256, 4, dtype=np.uint8)
 for _code, _letter in enumerate("ACGT"):
@@ -58,8 +58,9 @@ class MergeTable(NamedTuple):
     pair_keys: NDArray[np.int64]
     """open table of merges by left * V + right"""
     pair_tokens: NDArray[np.int32]
-    follows: NDArray[np.uint8]
-    """what is known of each pair, shape (V, V) or (0, 0): 0 nothing, 1 may follow, 2 may not"""
+    follows: NDArray[np.uint64]
+    """bit j % 64 of [i, j // 64] says whether token j may follow token i, shape (V, V / 64) or
+    (0, 0) for a large vocabulary"""
     unk: int
     """id of an unknown letter"""
     codes: NDArray[np.uint8]
@@ -122,9 +123,7 @@ def merge_table(
         word_token=word_token,
         pair_keys=keys,
         pair_tokens=values,
-        follows=np.zeros(
-            (len(rank),) * 2 if len(rank) <= CACHED_TOKENS else (0, 0), dtype=np.uint8
-        ),
+        follows=_follow_bits(np.array(left), np.array(right)),
         unk=unk,
         codes=codes,
     )
@@ -230,16 +229,63 @@ def may_follow(table: MergeTable, first: int, second: int) -> bool:
             second = int(table.left[second])
 
 
+def _follow_bits(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Write down `may_follow` for all pairs of tokens, unless there are too many."""
+    num = len(left)
+    if num**2 > MOST_BITS:
+        return np.zeros((0, 0), dtype=np.uint64)
+    by_left = np.argsort(left[4:], kind="stable") + 4
+    starts = np.searchsorted(left[by_left], np.arange(num + 1))
+    bits: NDArray[np.uint64] = _all_follow_bits(left, right, by_left, starts)
+    return bits
+
+
 @compiled
-def _follows(table: MergeTable, first: int, second: int) -> bool:
-    """`may_follow`, looked up where it is known. Threads that both write write the same."""
+def _all_follow_bits(
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    by_left: NDArray[np.int64],
+    starts: NDArray[np.int64],
+) -> NDArray[np.uint64]:
+    """Find for each first token all tokens that may follow it, in one go through the vocabulary.
+
+    A first token ends in its right part, that in its own right part, and so on; a second one begins
+    in the same way. Merging crosses their boundary if any end merges with any beginning before
+    either is merged into what it is a part of. At the same rank, as in a run, the left one comes
+    first.
+    """
+    num = len(left)
+    bits = np.zeros((num, (num + 63) // 64), dtype=np.uint64)
+    # The first merge that crosses, by the beginning that it takes.
+    crossing = np.full(num, num, dtype=np.int64)
+    # Whether one crosses that takes a part of a token, not all of it.
+    inside = np.zeros(num, dtype=np.bool_)
+    for first in range(num):
+        end, whole = first, num
+        while True:
+            for index in range(starts[end], starts[end + 1]):
+                token = by_left[index]
+                if token < whole:
+                    crossing[right[token]] = min(crossing[right[token]], token)
+            if end < 4:
+                break
+            end, whole = right[end], end
+        for second in range(num):
+            if second >= 4:
+                inside[second] = inside[left[second]] or crossing[left[second]] <= second
+            if not inside[second] and crossing[second] == num:
+                bits[first, second >> 6] |= np.uint64(1) << np.uint64(second & 63)
+        crossing[:] = num
+    return bits
+
+
+@compiled
+def follows(table: MergeTable, first: int, second: int) -> bool:
+    """`may_follow`, looked up where it is written down."""
     if table.follows.shape[0] == 0:
         return may_follow(table, first, second)
-    known = table.follows[first, second]
-    if known == 0:
-        known = 1 if may_follow(table, first, second) else 2
-        table.follows[first, second] = known
-    return known == 1
+    word = table.follows[first, second >> 6]
+    return (word >> np.uint64(second & 63)) & np.uint64(1) != 0
 
 
 @compiled
@@ -307,7 +353,7 @@ def encode_lines(
             while at < end:
                 before = int(out[num - 1]) if num > first else NONE
                 after = at + table.bp[token]
-                if not blocked[after] and (before == NONE or _follows(table, before, token)):
+                if not blocked[after] and (before == NONE or follows(table, before, token)):
                     if num == len(out):
                         out = np.concatenate((out, np.empty_like(out)))
                     out[num] = token
