@@ -171,25 +171,19 @@ def test_memory_too_small_says_what_is_needed(genome, monkeypatch):
     assert learn(genome, memory_bytes=needed, **SETTINGS) == of_library(genome, **SETTINGS)
 
 
-def test_text_longer_than_a_chunk_is_one_text(monkeypatch):
-    monkeypatch.setattr(bpe_text, "CHUNK_BASES", 64)
-    lines = ["ACGTTGCA" * 30, "NNACGTN", "A" * 63, "C" * 64, "G" * 65]
-    for threads in (1, 2, 7):
-        assert learn(lines, threads=threads, **SETTINGS) == of_library(lines, **SETTINGS)
-
-
 @settings(max_examples=200, deadline=None)
 @given(
     lines=st.lists(st.text("ACGTNacgtn-", max_size=50), max_size=20),
     regions=st.integers(1, 9),
-    chunk=st.integers(2, 40),
+    first=st.integers(2, 40),
 )
-def test_regions_hold_the_runs_in_their_order(lines, regions, chunk):
+def test_regions_hold_the_runs_in_their_order(lines, regions, first):
     expected = [run for line in lines for run in re.findall("[ACGT]+", line.upper())]
     if not expected:
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bpe_text, "CHUNK_BASES", chunk)
+        patch.setattr(bpe_text, "LEAST_CELLS", first)
+        patch.setattr(bpe_text, "PIECE", first)
         text = read_text(lines, max_regions=regions)
     assert 1 <= len(text.regions) <= regions
     assert (text.num_lines, text.num_bases, text.num_runs) == (

@@ -16,7 +16,12 @@ from helixlm.tokenizers.base import TokenizerError
 Codes = NDArray[np.uint8]
 
 STOP = 255
-CHUNK_BASES = 1 << 26  # large enough for the allocator to give each back to the system at once
+PIECE = 1 << 20
+"""letters of a line that are read at once"""
+LEAST_CELLS = 1 << 20
+"""what is taken while lines come: this at first, then an eighth more whenever it is full"""
+LEAST_BYTES_A_BASE = 1.5
+"""a byte for each, and the half that is copied when two regions are cut"""
 LEAST_REGION_BASES = 1 << 20
 """shorter regions are worked on faster by one thread than by several"""
 MOST_REGION_BASES = 1 << 31
@@ -70,26 +75,24 @@ def read_text(
     TokenizerError
         If the lines hold no A, C, G or T, or more than `max_bases` bases.
     """
-    chunks: list[Codes] = []
-    chunk = np.empty(CHUNK_BASES, dtype=np.uint8)
+    cells = np.empty(LEAST_CELLS, dtype=np.uint8)
     used = num_lines = num_bases = num_runs = 0
     for line in lines:
-        text = np.frombuffer(_ascii(line), dtype=np.uint8)
-        done = 0
-        open_run = False
-        while done < len(text):
-            if used >= CHUNK_BASES - 1:  # one cell for a stop, one for a base
-                chunks.append(chunk[:used])
-                chunk = np.empty(CHUNK_BASES, dtype=np.uint8)
-                used = 0
-            done, used, bases, runs, open_run = _take(text, done, chunk, used, _CODES, open_run)
+        in_run = False
+        for start in range(0, len(line), PIECE):
+            text = np.frombuffer(_ascii(line[start : start + PIECE]), dtype=np.uint8)
+            most = used + 2 * len(text) + 1  # each letter may be a run, with a stop before it
+            if most > len(cells):
+                cells.resize(most + used // 8, refcheck=False)
+            bases, runs, in_run = _take(text, cells, used, _CODES, in_run)
+            used += bases + runs
             num_bases += bases
             num_runs += runs
         num_lines += 1
         if max_bases is not None and num_bases > max_bases:
             raise TokenizerError(
                 f"the training text has more than {max_bases:,} bases, for which the memory given "
-                "is too small: a byte a base is needed for the text alone"
+                f"is too small: {LEAST_BYTES_A_BASE} bytes a base are needed at least"
             )
         if progress is not None and num_lines % PROGRESS_LINES == 0:
             progress(num_lines, None)
@@ -97,47 +100,29 @@ def read_text(
         progress(num_lines, None)
     if num_bases == 0:
         raise TokenizerError(f"nothing to train on: {num_lines} lines hold no letter A, C, G or T")
-    chunks.append(chunk[:used])
-    del chunk
     wanted = min(max_regions, num_bases // LEAST_REGION_BASES)
     wanted = max(1, wanted, -(-num_bases // MOST_REGION_BASES))
-    return TrainingText(_regions(chunks, wanted), num_lines, num_bases, num_runs)
+    return TrainingText(_regions(cells, used, wanted), num_lines, num_bases, num_runs)
 
 
-def _regions(chunks: list[Codes], number: int) -> list[Codes]:
-    """Put chunks together and cut them at stops, giving each chunk back when it is copied."""
-    total = sum(map(len, chunks))
-    regions: list[Codes] = []
-    region = np.empty(total + 1, dtype=np.uint8)  # memory is taken when it is written to
-    used = 0
-    left = total
-    for index, chunk in enumerate(chunks):
-        chunks[index] = np.empty(0, dtype=np.uint8)  # its memory is needed for the rest
-        start = 0
-        while start < len(chunk):
-            # A region may end at the first stop from where it has its share of what is left.
-            share = -(-(used + left) // (number - len(regions)))
-            end = len(chunk)
-            if number - len(regions) > 1 and share - used < end - start:
-                end = _next_stop(chunk, max(start + 1, start + share - used))
-            region[used : used + end - start] = chunk[start:end]
-            used += end - start
-            left -= end - start
-            start = end
-            if left and number - len(regions) > 1 and used >= share and start < len(chunk):
-                regions.append(_closed(region, used))
-                region = np.empty(left + 1, dtype=np.uint8)
-                used = 0
-        del chunk
-    regions.append(_closed(region, used))
-    return regions
+def _regions(cells: Codes, used: int, number: int) -> list[Codes]:
+    """Cut a text at stops, the last part first, so that its memory can be given back."""
+    regions = []
+    for place in range(number - 1, 0, -1):
+        start = _next_stop(cells, used * place // (place + 1), used)
+        if 0 < start < used:
+            regions.append(_closed(cells[start:used].copy(), used - start))
+            cells.resize(start + 1, refcheck=False)
+            used = start
+    regions.append(_closed(cells, used))
+    return regions[::-1]
 
 
-def _closed(region: Codes, used: int) -> Codes:
+def _closed(cells: Codes, used: int) -> Codes:
     """End a region with a stop and give the rest of its memory back."""
-    region[used] = STOP
-    region.resize(used + 1, refcheck=False)
-    return region
+    cells.resize(used + 1, refcheck=False)
+    cells[used] = STOP
+    return cells
 
 
 def _ascii(line: str | bytes) -> bytes:
@@ -147,42 +132,37 @@ def _ascii(line: str | bytes) -> bytes:
 
 @compiled
 def _take(
-    text: NDArray[np.uint8],
-    done: int,
-    chunk: Codes,
-    used: int,
-    codes: NDArray[np.uint8],
-    open_run: bool,
-) -> tuple[int, int, int, int, bool]:
-    """Append the codes of a line to a chunk, as many as it holds; a stop begins a run."""
-    bases = runs = 0
-    while done < len(text) and used < len(chunk) - 1:
+    text: NDArray[np.uint8], cells: Codes, used: int, codes: NDArray[np.uint8], in_run: bool
+) -> tuple[int, int, bool]:
+    """Write down the runs of a text, a stop before each.
+
+    Returns the bases, the runs that begin, and whether the last one may go on.
+    """
+    at = used
+    runs = done = 0
+    while done < len(text):
         if codes[text[done]] == STOP:
-            open_run = False
             done += 1
+            in_run = False
             continue
-        if not open_run:
-            chunk[used] = STOP
-            used += 1
+        if not in_run:
+            cells[at] = STOP
+            at += 1
             runs += 1
-            open_run = True
-        number = 0
-        most = min(len(text) - done, len(chunk) - used)
-        while number < most:
-            code = codes[text[done + number]]
+            in_run = True
+        while done < len(text):
+            code = codes[text[done]]
             if code == STOP:
                 break
-            chunk[used + number] = code
-            number += 1
-        done += number
-        used += number
-        bases += number
-    return done, used, bases, runs, open_run
+            cells[at] = code
+            at += 1
+            done += 1
+    return at - used - runs, runs, in_run
 
 
 @compiled
-def _next_stop(chunk: Codes, at: int) -> int:
+def _next_stop(cells: Codes, at: int, end: int) -> int:
     """Position of the first stop at or after a position, or the end."""
-    while at < len(chunk) and chunk[at] != STOP:
+    while at < end and cells[at] != STOP:
         at += 1
     return at

@@ -18,7 +18,7 @@ from helixlm.tokenizers.base import SPECIAL_ORDERS, SpecialOrder, TokenizerError
 from helixlm.tokenizers.bpe import BASES, BpeTokenizer, bpe_tokenizer
 from helixlm.tokenizers.bpe_iterative import iterative_merges
 from helixlm.tokenizers.bpe_merges import Merge, learn_merges
-from helixlm.tokenizers.bpe_text import TrainingText, read_text
+from helixlm.tokenizers.bpe_text import LEAST_BYTES_A_BASE, TrainingText, read_text
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +223,10 @@ def _learn(
 ) -> tuple[TrainingText, list[Merge]]:
     """Read a text and learn its merges."""
     text = read_text(
-        lines, max_regions=threads or os.cpu_count() or 1, max_bases=memory_bytes, progress=progress
+        lines,
+        max_regions=threads or os.cpu_count() or 1,
+        max_bases=None if memory_bytes is None else int(memory_bytes / LEAST_BYTES_A_BASE),
+        progress=progress,
     )
     if num_merges and text.num_bases == text.num_runs:
         raise TokenizerError(
@@ -251,7 +254,7 @@ def _spelled(merges: Iterable[Merge]) -> list[str]:
 
 def _memory(text: TrainingText, given: int | None) -> int:
     """Say what memory is taken, before it is."""
-    least = sum(region.nbytes for region in text.regions) + LEAST_WORKING_BYTES
+    least = int(LEAST_BYTES_A_BASE * text.num_bases) + LEAST_WORKING_BYTES
     memory = max(BYTES_A_BASE * text.num_bases, least) if given is None else given
     if memory < least:
         raise TokenizerError(
