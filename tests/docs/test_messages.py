@@ -154,6 +154,9 @@ CASES = {
     "neither FASTA nor corpus": lambda: helixlm.pretrain("demo", "new"),
     "an unknown recipe": lambda: helixlm.load_recipe("mine"),
     "a setting that does not exist": lambda: helixlm.load_recipe("demo", ["train.step=4"]),
+    "BPE dropout without byte pairs": lambda: helixlm.load_recipe(
+        "demo", ["batches.bpe_dropout=0.1", "tokenizer.kind=char"]
+    ),
     "a device that is not there": lambda: helixlm.finetune("run", train="t.csv", device="gpu"),
     "RUN with other settings": lambda: resume("train.lr=0.5"),
     "RUN with other data": other_data,

@@ -60,6 +60,23 @@ def test_the_store_holds_the_corpus_in_tokens(run):
         assert tokenizer.decode(documents.document(index)) == sequence.upper()
 
 
+def test_a_run_with_bpe_dropout_keeps_store_and_validation(run, world, tmp_path):
+    """The store, what is validated on and the baselines are those of the run without."""
+    stopped = again(run, world, tmp_path / "run", "batches.bpe_dropout=0.3")
+    assert stopped.training.finished
+    assert stopped.training.baselines == run.training.baselines
+    stores = [open_store(folder / "store").manifest for folder in (run.run, tmp_path / "run")]
+    assert stores[0].splits == stores[1].splits  # with a hash of each file
+    first, first_too = (
+        json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
+        for folder in (run.run, tmp_path / "run")
+    )
+    assert first == first_too
+    assert stopped.summary["validation_loss"] != run.summary["validation_loss"]
+    with pytest.raises(StateError, match=r"batches.bpe_dropout: 0\.3 -> 0\.0"):
+        again(run, world, tmp_path / "run")
+
+
 def test_held_out_contigs_are_held_out(run, world):
     corpus = open_corpus(run.run / "corpus")
     held_out = set(world.contigs_of_split("test"))

@@ -103,6 +103,11 @@ def test_all_problems_are_told_at_once_with_their_place(tmp_path):
         (["batches.row_tokens=600"], "batches.row_tokens 600 is over the 512 tokens that"),
         (["train.micro_rows=100"], "batches.rows 128 is no multiple of train.micro_rows 100"),
         (["train.warmup_steps=200000"], "warmup_steps 200000 is not below steps 200000"),
+        (
+            ["batches.bpe_dropout=0.1", "tokenizer.kind=char"],
+            "batches.bpe_dropout 0.1 leaves out merges of byte pairs, and tokenizer.kind 'char'",
+        ),
+        (["batches.bpe_dropout=1.0"], "batches.bpe_dropout: Input should be less than 1"),
         (["nonsense"], "expected section.key=value, such as model.hidden_size=256"),
         (["seed.deep=1"], "'seed' is a value, not a section"),
         (["model.hidden_size=[1"], "the value is not YAML"),

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from helixlm.data.store import open_store, write_store
 from helixlm.errors import InputError
+from helixlm.rng import CounterRng
+from helixlm.tokenizers.bpe import row_dropout
 from helixlm.train.batches import BatchConfig, RowPlan, TrainingStream, Vocabulary
 from helixlm.train.masking import MaskingConfig
 
-from .toy import VOCABULARY, ToyDocuments, make_documents
+from .toy import TOY_BPE, VOCABULARY, ToyDocuments, make_documents
 
 BARE = VOCABULARY._replace(bos=None, eos=None)
 
@@ -107,22 +109,27 @@ def same(one, two):
     assert one[2:] == two[2:]
 
 
-def test_a_step_does_not_depend_on_the_steps_before():
-    fresh = stream(plan(make_documents(100)))
-    used = stream(plan(make_documents(100)))
+DROPOUTS = [None, row_dropout(TOY_BPE, 0.3)]
+
+
+@pytest.mark.parametrize("dropout", DROPOUTS, ids=["plain", "dropout"])
+def test_a_step_does_not_depend_on_the_steps_before(dropout):
+    fresh = stream(plan(make_documents(100)), dropout=dropout)
+    used = stream(plan(make_documents(100)), dropout=dropout)
     for step in range(30):
         used[step]
     same(fresh[29], used[29])
 
 
+@pytest.mark.parametrize("dropout", DROPOUTS, ids=["plain", "dropout"])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_batches_are_the_same_with_any_number_of_workers(workers, tmp_path):
+def test_batches_are_the_same_with_any_number_of_workers(workers, dropout, tmp_path):
     toy = make_documents(60)
     written = (toy.document(index) for index in range(60))
     hashes = {"tokenizer_sha256": "0" * 64, "corpus_sha256": "1" * 64}
     write_store(tmp_path / "store", {"train": written}, vocab_size=17, **hashes)
-    a_stream = stream(plan(open_store(tmp_path / "store").split("train")))
-    same(a_stream[4], stream(plan(toy))[4])
+    a_stream = stream(plan(open_store(tmp_path / "store").split("train")), dropout=dropout)
+    same(a_stream[4], stream(plan(toy), dropout=dropout)[4])
     loader = torch.utils.data.DataLoader(
         a_stream,
         batch_size=None,
@@ -135,13 +142,16 @@ def test_batches_are_the_same_with_any_number_of_workers(workers, tmp_path):
         same(batch, a_stream[step])
 
 
+@pytest.mark.parametrize("dropout", DROPOUTS, ids=["plain", "dropout"])
 @pytest.mark.parametrize("packing", ["documents", "concatenate"])
-def test_devices_and_micro_batches_share_the_same_rows(packing):
+def test_devices_and_micro_batches_share_the_same_rows(packing, dropout):
     a_plan = plan(make_documents(100), packing)
-    whole = stream(a_plan, micro_rows=8)[5]
+    whole = stream(a_plan, micro_rows=8, dropout=dropout)[5]
     for world_size, micro_rows in ((1, 2), (2, 4), (4, 1)):
         parts = [
-            stream(a_plan, micro_rows=micro_rows, rank=rank, world_size=world_size)[5]
+            stream(
+                a_plan, micro_rows=micro_rows, rank=rank, world_size=world_size, dropout=dropout
+            )[5]
             for rank in range(world_size)
         ]
         ids = torch.cat([micro.input_ids_BL for part in parts for micro in part.micro])
@@ -192,3 +202,76 @@ def test_too_few_tokens_are_refused():
 def test_rows_that_cannot_be_shared_out_are_refused():
     with pytest.raises(InputError, match=r"8 rows a step do not divide over 1 device\(s\) with"):
         stream(plan(make_documents(30)), micro_rows=3)
+
+
+def dna_documents(count=60):
+    """Documents of random bases, some of them unknown, as byte pairs; and their text."""
+    texts = []
+    for number, length in enumerate(CounterRng("dna").integers(5, 120, count)):
+        codes = CounterRng("dna", number).choice([5, 4, 4, 5, 1], int(length))
+        texts.append("".join("ACGTN"[i] for i in codes))
+    return ToyDocuments(TOY_BPE.encode_batch(texts)), texts
+
+
+def rows_of(a_stream, step):
+    """The rows of a step with the labels put back where tokens were hidden."""
+    rows = []
+    for micro in a_stream[step].micro:
+        ids = micro.input_ids_BL.clone()
+        used = micro.labels_M >= 0
+        ids.view(-1)[micro.masked_index_M[used]] = micro.labels_M[used]
+        rows.append(ids.numpy())
+    return np.concatenate(rows)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5])
+@pytest.mark.parametrize("packing", ["documents", "concatenate"])
+def test_dropout_keeps_rows_and_special_tokens_and_shows_stretches_of_documents(packing, p):
+    documents, texts = dna_documents()
+    a_plan = plan(documents, packing)
+    plain, dropped = stream(a_plan), stream(a_plan, dropout=row_dropout(TOY_BPE, p))
+    marks = [0, 1, 2]  # <s> <pad> </s>; <unk> is a base
+    same_pieces = pieces = 0
+    for step in range(8):
+        before, after = rows_of(plain, step), rows_of(dropped, step)
+        assert ((before == after) | ~np.isin(before, marks)).all()
+        assert (np.isin(before, marks) == np.isin(after, marks)).all()
+        for one, two in zip(before, after, strict=True):
+            edges = np.flatnonzero(np.diff(np.isin(one, marks))) + 1
+            for was, now in zip(np.split(one, edges), np.split(two, edges), strict=True):
+                if was[0] in marks:
+                    continue
+                assert TOY_BPE.decode(now) in TOY_BPE.decode(was)
+                assert any(TOY_BPE.decode(was) in text for text in texts)
+                pieces += 1
+                same_pieces += (was == now).all()
+        for micro, other in zip(plain[step].micro, dropped[step].micro, strict=True):
+            if packing == "documents":
+                assert torch.equal(micro.document_ids_BL, other.document_ids_BL)
+    assert same_pieces < 0.7 * pieces
+
+
+def test_dropout_differs_between_the_epochs_of_a_row_and_between_its_copies():
+    text = "ACAGTCTTACGAACGT" * 3
+    documents = ToyDocuments(TOY_BPE.encode_batch([text] * 16))
+    a_stream = stream(plan(documents, row_tokens=32), dropout=row_dropout(TOY_BPE, 0.3))
+    rows = {tuple(row) for step in range(4) for row in rows_of(a_stream, step).tolist()}
+    assert len(rows) > 28  # of 32
+
+
+def test_the_counts_of_a_step_are_those_of_what_is_shown():
+    documents, _ = dna_documents()
+    vocabulary = VOCABULARY._replace(token_bp=TOY_BPE.token_bp)
+    a_plan = plan(documents, vocabulary=vocabulary)
+    batch = stream(a_plan, dropout=row_dropout(TOY_BPE, 0.5))[0]
+    labels = torch.cat([m.labels_M[m.labels_M >= 0] for m in batch.micro]).tolist()
+    assert batch.num_masked == len(labels)
+    assert batch.masked_bp == len(TOY_BPE.decode(labels))
+
+
+def test_dropout_without_borders_between_documents_is_refused():
+    documents, _ = dna_documents()
+    dropout = row_dropout(TOY_BPE, 0.1)
+    stream(plan(documents, vocabulary=BARE), dropout=dropout)
+    with pytest.raises(InputError, match="would merge across documents: set batches"):
+        stream(plan(documents, "concatenate", vocabulary=BARE), dropout=dropout)

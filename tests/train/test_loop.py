@@ -122,6 +122,7 @@ KILLS = [3, 5, 9]
     [
         pytest.param(["num_workers=0", "rows=8"], id="plain"),
         pytest.param(["packing=concatenate", "rows=4"], id="concatenate"),
+        pytest.param(["bpe_dropout=0.3"], id="bpe-dropout"),
         pytest.param(
             ["compile=true", "precision=bf16", "rows=4"],
             id="bf16-compiled",
@@ -140,11 +141,30 @@ def test_a_run_killed_three_times_is_the_run_that_was_not(tmp_path, settings):
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
-def test_workers_change_nothing_also_across_a_kill(tmp_path):
-    run_process(tmp_path / "none")
-    run_process(tmp_path / "two", "--kill-at=6", "num_workers=2", status=-signal.SIGKILL)
-    run_process(tmp_path / "two", "num_workers=0")
+@pytest.mark.parametrize("p", [0.0, 0.3])
+def test_workers_change_nothing_also_across_a_kill(tmp_path, p):
+    dropout = f"bpe_dropout={p}"
+    run_process(tmp_path / "none", dropout)
+    run_process(tmp_path / "two", "--kill-at=6", "num_workers=2", dropout, status=-signal.SIGKILL)
+    run_process(tmp_path / "two", "num_workers=0", dropout)
     assert_same_run(tmp_path / "none", tmp_path / "two")
+
+
+def test_validation_and_baselines_know_nothing_of_bpe_dropout(tmp_path):
+    """Both begin with the same weights: the first validation is the same, what follows is not."""
+    plain = toy_fit(tmp_path / "plain")
+    dropped = toy_fit(tmp_path / "dropped", bpe_dropout=0.5)
+    assert plain.baselines == dropped.baselines
+    (first, *rest), (first_too, *rest_too) = (
+        losses(tmp_path / "plain"),
+        losses(tmp_path / "dropped"),
+    )
+    assert first == first_too
+    assert all(one["loss"] != two["loss"] for one, two in zip(rest, rest_too, strict=True))
+    last, last_too = rest[-1], rest_too[-1]
+    assert (last["kind"], last["masked_tokens"]) == ("validation", last_too["masked_tokens"])
+    for name in ("unigram", "neighbour"):
+        assert last[f"{name}_bits_per_base"] == last_too[f"{name}_bits_per_base"]
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])

@@ -9,6 +9,7 @@ from helixlm.models.config import EncoderConfig
 from helixlm.models.heads import MaskedLM
 from helixlm.models.init import initialise
 from helixlm.rng import CounterRng
+from helixlm.tokenizers.bpe import bpe_tokenizer, row_dropout
 from helixlm.train.batches import BatchConfig, RowPlan, Vocabulary
 from helixlm.train.config import TrainConfig
 from helixlm.train.loop import TrainingResult, fit
@@ -23,6 +24,21 @@ VOCABULARY = Vocabulary(
     mask=4,
     special=(0, 1, 2, 3, 4),
     token_bp=np.array([0, 0, 0, 1, 0] + [1, 2] * 6, dtype=np.int32),
+)
+
+
+# The same ids as byte pairs: the four bases, then eight tokens of two or three bases.
+TOY_BPE = bpe_tokenizer(
+    [
+        ("A", "C"),
+        ("G", "T"),
+        ("A", "A"),
+        ("C", "G"),
+        ("T", "T"),
+        ("AC", "A"),
+        ("GT", "C"),
+        ("T", "A"),
+    ]
 )
 
 
@@ -94,6 +110,7 @@ def toy_fit(
     progress=None,
     rows: int = 8,
     masking: MaskingConfig | None = None,
+    bpe_dropout: float = 0.0,
     **changes: object,
 ) -> TrainingResult:
     config = TrainConfig(**{**TOY_TRAIN, **changes})
@@ -110,6 +127,7 @@ def toy_fit(
         output=output,
         save_tokenizer=lambda folder: (folder / "tokenizer.json").write_text("{}"),
         identity=identity or {"corpus": "c" * 64},
+        dropout=row_dropout(TOY_BPE, bpe_dropout) if bpe_dropout else None,
         device="cpu",
         progress=progress,
     )

@@ -42,6 +42,7 @@ from helixlm.recipes.load import compare_recipes, load_recipe, recipe_yaml
 from helixlm.recipes.schema import Recipe
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import Tokenizer
+from helixlm.tokenizers.bpe import row_dropout
 from helixlm.train.batches import RowPlan
 from helixlm.train.loop import TrainingResult, fit
 from helixlm.train.metrics import read_lines
@@ -133,6 +134,8 @@ def pretrain(
         _keep_recipe(run, resolved)
         source = _corpus(run, resolved, fasta, corpus, species, assembly, report)
         tokenizer = make_tokenizer(source, resolved.tokenizer, run / "tokenizer", report)
+        rate = resolved.batches.bpe_dropout
+        dropout = row_dropout(tokenizer, rate) if rate else None
         store = make_store(source, tokenizer, run / "store", report)
         vocabulary = vocabulary_of(tokenizer)
         config = resolved.model.encoder(vocab_size=vocabulary.size, pad_token_id=vocabulary.pad)
@@ -167,6 +170,7 @@ def pretrain(
                     "tokenizer": tokenizer.sha256,
                     "recipe": recipe_sha256(resolved),
                 },
+                dropout=dropout,
                 device=device,
                 progress=progress,
             )

@@ -101,6 +101,12 @@ class Recipe(BaseModel):
                 f"batches.rows {self.batches.rows} is no multiple of train.micro_rows "
                 f"{self.train.micro_rows}"
             )
+        if self.batches.bpe_dropout and self.tokenizer.kind != "bpe":
+            problems.append(
+                f"batches.bpe_dropout {self.batches.bpe_dropout} leaves out merges of byte pairs, "
+                f"and tokenizer.kind {self.tokenizer.kind!r} has none: set batches.bpe_dropout to "
+                f"0, or tokenizer.kind to 'bpe'"
+            )
         if problems:
             raise ValueError("; ".join(problems))
         return self

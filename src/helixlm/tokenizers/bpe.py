@@ -3,20 +3,32 @@
 In: letters and a trained vocabulary. Out: ids. A sequence is one word: nothing splits it before
 the merges, and since no merge holds an unknown letter, none crosses one. Lower case is read
 as upper case and each letter other than A, C, G and T is one <unk>. Training is in bpe_train.py,
-and the fast way to the library's ids in bpe_encode.py.
+the fast way to the library's ids in bpe_encode.py, and dropout in bpe_dropout.py.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models
 
+from helixlm.rng import CounterRng
 from helixlm.tokenizers.assemble import surround, upper_case_normalizer
 from helixlm.tokenizers.base import SPECIAL_ORDERS, SpecialOrder, TokenizerError
+from helixlm.tokenizers.base import Tokenizer as AnyTokenizer
+from helixlm.tokenizers.bpe_dropout import (
+    DRAWS,
+    DropoutTable,
+    RowDropout,
+    check_probability,
+    dropout_table,
+    merge_some,
+    no_merges,
+)
 from helixlm.tokenizers.bpe_encode import MergeTable, encode_lines, is_other, merge_table
 from helixlm.tokenizers.library import LibraryTokenizer
 
@@ -69,6 +81,69 @@ class BpeTokenizer(LibraryTokenizer):
         pairs = (merge.split(" ") if isinstance(merge, str) else merge for merge in merges)
         return [(left, right) for left, right in pairs]
 
+    @cached_property
+    def dropout_table(self) -> DropoutTable:
+        """What dropout needs of this vocabulary.
+
+        Raises
+        ------
+        TokenizerError
+            If the vocabulary is not one that training writes.
+        """
+        if self._table is None:
+            raise TokenizerError(
+                f"{self._source}: dropout needs a vocabulary as training writes it, in which one "
+                "merge makes each token and nothing else changes the letters; this one is not"
+            )
+        return dropout_table(self._table, self._pieces)
+
+    def encode_with_dropout(self, sequence: str, p: float, rng: CounterRng) -> NDArray[np.int32]:
+        """Return the token ids of one sequence, with each merge left out with a probability.
+
+        Parameters
+        ----------
+        sequence : str
+            Letters in any case. Takes about 70 bytes a letter: for lines of up to some millions.
+        p : float
+            Probability that a possible merge is left out: 0 gives `encode`, 1 a token a letter.
+        rng : CounterRng
+            What to draw from; it moves on by 3 numbers a letter.
+
+        Returns
+        -------
+        ndarray, int32, shape (n,)
+            Token ids of the same letters, without special tokens.
+
+        Raises
+        ------
+        TokenizerError
+            If `p` is not from 0 to 1, if `sequence` holds what is no letter, or if the
+            vocabulary is not one that training writes.
+
+        References
+        ----------
+        Provilkov, Emelianenko & Voita (2020), BPE-Dropout, doi:10.18653/v1/2020.acl-main.170; how
+        this differs, and why, stands in `helixlm.tokenizers.bpe_dropout`.
+
+        Examples
+        --------
+        >>> tokenizer = bpe_tokenizer([("T", "A"), ("TA", "TA")])
+        >>> rng = CounterRng("example")
+        >>> ids = tokenizer.encode_with_dropout("TATATATA", 0.3, rng)
+        >>> [tokenizer.tokens[i] for i in ids]
+        ['TA', 'TA', 'TATA']
+        """
+        table = self.dropout_table
+        check_probability(p)
+        letters = np.frombuffer(sequence.encode("latin-1", "replace"), dtype=np.uint8)
+        codes = table.codes[letters]
+        if (codes > 4).any():
+            at = int(np.argmax(codes > 4))
+            raise TokenizerError(
+                f"encode_with_dropout: found {sequence[at]!r} at position {at}, expected letters"
+            )
+        return np.asarray(merge_some(table, codes, p, rng.uniform(DRAWS * len(codes))))
+
     def _encode_slices(self, slices: Iterator[list[str]]) -> Iterable[list[NDArray[np.int32]]]:
         """Encode batches side by side: the fast encoder leaves the lock to others."""
         if self._table is None:
@@ -86,6 +161,33 @@ class BpeTokenizer(LibraryTokenizer):
                 ids, id_ends = encode_lines(self._table, letters, ends)
                 return np.split(ids, id_ends[:-1])
         return super()._encode_slice(batch)
+
+
+def row_dropout(tokenizer: AnyTokenizer, p: float) -> RowDropout:
+    """Return what training needs to encode its rows with dropout.
+
+    Parameters
+    ----------
+    tokenizer : Tokenizer
+        What the rows were encoded with.
+    p : float
+        Probability that a possible merge is left out.
+
+    Returns
+    -------
+    RowDropout
+        Can be sent to loader workers.
+
+    Raises
+    ------
+    TokenizerError
+        If the tokenizer does no byte-pair encoding, if its vocabulary is not one that training
+        writes, or if `p` is not from 0 to 1.
+    """
+    check_probability(p)
+    if not isinstance(tokenizer, BpeTokenizer):
+        raise no_merges(tokenizer.kind)
+    return RowDropout(tokenizer.dropout_table, p)
 
 
 def upper_case_json() -> str:

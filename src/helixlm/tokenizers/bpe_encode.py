@@ -181,7 +181,7 @@ def _pairs(
     values = np.full(size, NONE, dtype=np.int32)
     for token in range(4, num):
         key = int(left[token]) * num + int(right[token])
-        at = _place(keys, key)
+        at = place(keys, key)
         keys[at], values[at] = key, token
     return keys, values
 
@@ -193,7 +193,7 @@ def is_other(table: MergeTable, text: NDArray[np.uint8]) -> bool:
 
 
 @compiled
-def _place(keys: NDArray[np.int64], key: int) -> int | np.int64:
+def place(keys: NDArray[np.int64], key: int) -> int | np.int64:
     """Place of a key in the table, or the free place where it belongs."""
     mask = len(keys) - 1
     at = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
@@ -213,7 +213,7 @@ def may_follow(table: MergeTable, first: int, second: int) -> bool:
     num = len(table.bp)
     limit = num
     while True:
-        at = _place(table.pair_keys, first * num + second)
+        at = place(table.pair_keys, first * num + second)
         if table.pair_keys[at] != NONE and table.pair_tokens[at] < limit:
             return False
         # At equal ranks the left one was merged first: the right one is undone first.

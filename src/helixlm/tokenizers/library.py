@@ -19,8 +19,10 @@ import tokenizers
 from numpy.typing import ArrayLike, NDArray
 
 from helixlm.files import replace_file
+from helixlm.rng import CounterRng
 from helixlm.tokenizers.assemble import GENERAL_SETTINGS, settings_for
 from helixlm.tokenizers.base import Encoding, SpecialTokens, TokenizerError
+from helixlm.tokenizers.bpe_dropout import no_merges
 
 log = logging.getLogger(__name__)
 
@@ -241,6 +243,16 @@ class LibraryTokenizer:
         encoding = self._library.encode(sequence, add_special_tokens=False)
         offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         return Encoding(np.array(encoding.ids, dtype=np.int32), offsets[:, 0], offsets[:, 1])
+
+    def encode_with_dropout(self, sequence: str, p: float, rng: CounterRng) -> NDArray[np.int32]:
+        """Encode with merges left out at random: byte-pair encoding alone can, see `BpeTokenizer`.
+
+        Raises
+        ------
+        TokenizerError
+            Always.
+        """
+        raise no_merges(self.kind)
 
     def decode(self, ids: ArrayLike) -> str:
         """Return the bases of the tokens: special tokens are dropped, unk becomes N.

@@ -4,7 +4,8 @@ Comes in: one split of a token store, which holds documents without special toke
 micro-batches of fixed shapes, masked and ready for the model. A `RowPlan` says once which
 documents lie in which row; the order of the rows changes with the epoch, and both follow from
 the seed alone. So step 1,000 holds the same rows and masks in a run that was killed and resumed,
-with any number of loader workers and on any number of devices.
+with any number of loader workers and on any number of devices. With BPE dropout, each row is
+encoded anew whenever it comes up; the plan is that of the store, which is made without.
 
 Shape letters: B rows of a micro-batch, L tokens in a row, M slots for masked tokens.
 """
@@ -20,6 +21,7 @@ from torch import Tensor
 from helixlm.errors import InputError
 from helixlm.jit import compiled
 from helixlm.rng import CounterRng
+from helixlm.tokenizers.bpe_dropout import RowDropout, num_draws, redraw_row
 from helixlm.train.masking import MaskingConfig, fill_slots, mask_row
 
 OPEN_ROWS = 64
@@ -41,6 +43,10 @@ class BatchConfig(BaseModel):
     """Tokens in a row, special tokens and padding included."""
     rows: int = Field(128, ge=1)
     """Rows of one optimiser step, over all devices and micro-batches."""
+    bpe_dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability that byte-pair encoding leaves a merge out (BPE dropout), drawn anew whenever a
+    training row comes up; 0: never; 0.1 is usual. A piece of a document keeps its number of tokens,
+    so it shows fewer bases. Validation is always without. For tokenizer.kind bpe alone."""
 
 
 class Documents(Protocol):
@@ -275,11 +281,15 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
         This device and the number of devices; each takes its share of every step's rows.
     purpose : str
         Names the stream: training and validation draw different masks.
+    dropout : RowDropout, optional
+        Encode each row anew with BPE dropout. Its length and its special tokens stay: each piece
+        between them keeps its number of tokens, see `redraw_row`.
 
     Raises
     ------
     InputError
-        If the rows of a step cannot be shared out evenly.
+        If the rows of a step cannot be shared out evenly, or if documents are joined without
+        special tokens between them and dropout would merge across their borders.
     """
 
     def __init__(
@@ -292,6 +302,7 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
         rank: int = 0,
         world_size: int = 1,
         purpose: str = "train",
+        dropout: RowDropout | None = None,
     ) -> None:
         rows = plan.config.rows
         if rows % (world_size * micro_rows):
@@ -300,7 +311,15 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
                 f"of {micro_rows} rows: expected batches.rows to be a multiple of "
                 f"{world_size * micro_rows}; change batches.rows or train.micro_rows"
             )
+        no_borders = plan.vocabulary.bos is None and plan.vocabulary.eos is None
+        if dropout is not None and no_borders and plan.config.packing == "concatenate":
+            raise InputError(
+                "batches.bpe_dropout: the tokenizer puts no special token before or after a "
+                "document, so in rows of packing 'concatenate' dropout would merge across "
+                "documents: set batches.packing to 'documents', or batches.bpe_dropout to 0"
+            )
         self.plan = plan
+        self.dropout = dropout
         self.masking = masking
         self.seed = seed
         self.micro_rows = micro_rows
@@ -335,8 +354,21 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
             micro.append(part)
         return StepBatch(step, micro, num_masked, masked_bp, num_tokens)
 
+    def _row(self, sample: int) -> Row:
+        """Return the row of the global sample number, with other ids if there is dropout."""
+        row = self.plan.row(self._row_of_sample(sample))
+        if self.dropout is None:
+            return row
+        table, p = self.dropout
+        document_L = (
+            np.zeros(len(row.ids_L), np.int32) if row.document_L is None else row.document_L
+        )
+        rng = CounterRng("bpe dropout", self.purpose, self.seed, sample)
+        uniform = rng.uniform(num_draws(table, row.ids_L))
+        return row._replace(ids_L=redraw_row(table, row.ids_L, document_L, p, uniform))
+
     def _micro_batch(self, samples: range) -> MicroBatch:
-        rows = [self.plan.row(self._row_of_sample(sample)) for sample in samples]
+        rows = [self._row(sample) for sample in samples]
         masked = [
             mask_row(
                 row.ids_L,

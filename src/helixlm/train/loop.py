@@ -27,6 +27,7 @@ from helixlm.errors import StateError, require
 from helixlm.models.encoder import compile_layers
 from helixlm.models.heads import MaskedLM
 from helixlm.rng import CounterRng
+from helixlm.tokenizers.bpe_dropout import RowDropout
 from helixlm.train.baselines import Baselines, counting_baselines, standard_error
 from helixlm.train.batches import RowPlan, StepBatch, TrainingStream
 from helixlm.train.checkpoint import (
@@ -105,6 +106,7 @@ def fit(
     output: Path,
     save_tokenizer: Callable[[Path], object],
     identity: dict[str, str],
+    dropout: RowDropout | None = None,
     device: str | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -121,13 +123,15 @@ def fit(
     config : TrainConfig
         Settings of the loop.
     seed : int
-        Seed of row order, masks and dropout.
+        Seed of row order, masks and both kinds of dropout.
     output : Path
         The run's folder; `checkpoints/` and `metrics.jsonl` are written there.
     save_tokenizer : callable
         Writes the tokenizer's files into a folder.
     identity : dict of str
         Hashes of what the run is made of (recipe, corpus, tokenizer); kept in every checkpoint.
+    dropout : RowDropout, optional
+        BPE dropout of the training rows. Validation and the baselines are always without.
     device : str, optional
         "cpu" or "cuda"; by default CUDA if there is one.
     progress : callable, optional
@@ -169,6 +173,7 @@ def fit(
         output=output,
         save_tokenizer=save_tokenizer,
         identity=identity,
+        dropout=dropout,
     )
     with torch.random.fork_rng(), StopSignal() as stop:
         run.resume()
@@ -191,6 +196,7 @@ class _Run:
         output: Path,
         save_tokenizer: Callable[[Path], object],
         identity: dict[str, str],
+        dropout: RowDropout | None,
     ) -> None:
         self.accelerator, self.bare, self.config = accelerator, model, config
         self.seed, self.output, self.identity = seed, output, identity
@@ -213,6 +219,7 @@ class _Run:
             micro_rows=config.micro_rows,
             rank=rank,
             world_size=world_size,
+            dropout=dropout,
         )
         check = TrainingStream(
             validation, masking, seed=seed, micro_rows=config.micro_rows, purpose="validation"
