@@ -133,8 +133,8 @@ def pretrain(
         _keep_recipe(run, resolved)
         source = _corpus(run, resolved, fasta, corpus, species, assembly, report)
         tokenizer = make_tokenizer(source, resolved.tokenizer, run / "tokenizer", report)
-        store = make_store(source, tokenizer, run / "store", report)
         vocabulary = vocabulary_of(tokenizer)
+        store = make_store(source, tokenizer, run / "store", report)
         config = resolved.model.encoder(vocab_size=vocabulary.size, pad_token_id=vocabulary.pad)
         if resolved.batches.row_tokens > config.max_tokens:
             needed = resolved.batches.row_tokens + config.max_positions - config.max_tokens

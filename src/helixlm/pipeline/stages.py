@@ -54,9 +54,16 @@ def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     Raises
     ------
     StateError
-        If the tokenizer has no mask or no padding token.
+        If the tokenizer has no mask or no padding token, or its tokens overlap.
     """
     special = tokenizer.special
+    if tokenizer.overlap_bp:
+        raise StateError(
+            f"the tokenizer's k-mers overlap by {tokenizer.overlap_bp} bases, so the neighbours of "
+            "a hidden token spell it and masked pretraining, which hides tokens one by one, would "
+            "teach nothing: choose words side by side (tokenizer.overlap: false, or preset nt-v2) "
+            "or another kind; DNABERT's masking of whole runs is not built yet"
+        )
     if special.mask is None or special.pad is None:
         raise StateError(
             "the tokenizer has no mask or no padding token, and masked pretraining needs both: "
