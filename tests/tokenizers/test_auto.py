@@ -1,6 +1,9 @@
 """Overlapping k-mers through AutoTokenizer: ids, offsets, batches, and saving again."""
 
+import json
 import pickle
+import subprocess
+import sys
 
 import pytest
 from hypothesis import example, given, settings
@@ -40,6 +43,28 @@ def test_ids_and_offsets_are_ours_for_any_text(saved, k, sequence):
     assert auto[k](sequence)["input_ids"] == ours[k].add_special(ids).tolist()
     assert auto[k].encode(sequence) == ours[k].add_special(ids).tolist()
     assert auto[k].tokenize(sequence) == [ours[k].tokens[i] for i in ids]
+
+
+def test_without_helixlm_spaced_words_give_the_same_ids(saved):
+    folder, ours, _ = saved
+    script = (
+        "import json, sys\n"
+        "sys.modules['helixlm'] = None\n"
+        "from transformers import AutoTokenizer\n"
+        "auto = AutoTokenizer.from_pretrained(sys.argv[1])\n"
+        "print(json.dumps([auto(t)['input_ids'] for t in ('ACG CGN GNT [MASK]', 'ACGNT')]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder / "3")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    spaced, raw = json.loads(done.stdout)
+    assert spaced == ours[3].add_special(ours[3].encode("ACGNT[MASK]")).tolist()
+    assert raw == [2, 1, 3]  # one unknown word, as the page says
 
 
 def test_the_class_is_found_beside_a_model(saved, tmp_path):
