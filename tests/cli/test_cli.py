@@ -384,7 +384,14 @@ def test_progress_draws_bars_on_a_terminal(monkeypatch):
             2,
             "Invalid value for '--vocab-size'",
         ),
-        (("tokenizer", "train", "-i", "x", "--preset", "book", "-o", "t"), 1, "set kind to 'char'"),
+        (
+            ("tokenizer", "train", "--kind", "bpe", "--preset", "book", "-o", "t"),
+            1,
+            "preset 'book' has kind 'char', found 'bpe': leave kind out",
+        ),
+        (("tokenizer", "train", "--preset", "dnabert2", "-o", "t"), 1, "none is given: give FASTA"),
+        (("tokenizer", "train", "-o", "t"), 1, "a byte-pair vocabulary is learned from a text"),
+        (("tokenizer", "train", "--kind", "kmer", "--k", 9, "-o", "t"), 2, "Invalid value for"),
         (("tokenizer", "report", "t", "-i", "x", "--sample-every", 0), 2, "Invalid value for"),
         (("simulate", "--seed", -1, "-o", "w"), 2, "Invalid value for '--seed'"),
         (("demo", "--seed", -1, "-o", "d"), 2, "Invalid value for '--seed'"),
@@ -395,3 +402,21 @@ def test_options_out_of_range_are_refused_in_words(helixlm, arguments, status, m
     found, _, err = helixlm(*arguments)
     assert (found, "Traceback" in err) == (status, False)
     assert message in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--preset", "nt-v2"], "kmer, 4,107 tokens"),
+        (["--preset", "hyenadna"], "char, 12 tokens"),
+        (["--kind", "kmer", "--k", 4], "kmer, 261 tokens"),
+        (["--kind", "kmer", "--k", 2, "--no-overlap", "--max-tokens", 99], "kmer, 27 tokens"),
+    ],
+)
+def test_what_needs_no_text_is_made_without_one(helixlm, tmp_path, options, said):
+    folder = tmp_path / "tokenizer"
+    status, out, err = helixlm("tokenizer", "train", *options, "-o", folder)
+    assert (status, said in out) == (0, True), err
+    assert f"Next: helixlm tokenizer report {folder} --input CORPUS" in out
+    limit = json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"]
+    assert limit == {"nt-v2": 2048, "hyenadna": 1026}.get(options[1], 99 if 99 in options else 512)

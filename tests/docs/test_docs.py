@@ -125,9 +125,19 @@ def test_python_page_runs(workplace):
     assert space["done"].num_sequences == len(Path("test.csv").read_text().splitlines()) - 1
 
 
+def test_tokenizers_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_code(ROOT / "docs" / "tokenizers.md")["tokenizer"].kind == "kmer"
+
+
 def test_no_other_page_has_code_that_is_not_run():
     having = {page_id(page) for page in PAGES if blocks(page, "python")}
-    assert having == {"README.md", "docs/pretrain-your-genome.md", "docs/python.md"}
+    assert having == {
+        "README.md",
+        "docs/pretrain-your-genome.md",
+        "docs/python.md",
+        "docs/tokenizers.md",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)

@@ -12,6 +12,7 @@ from helixlm.models.config import EncoderConfig
 from helixlm.models.heads import MaskedLM
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.char import book_tokenizer
+from helixlm.tokenizers.kmer_overlapping import dnabert_tokenizer
 
 
 def dna(length, *key):
@@ -104,6 +105,12 @@ def test_a_tokenizer_without_special_tokens_around(tmp_path):
         with torch.no_grad():
             p = model(row)[0, i].softmax(-1)
         assert found.probability[i] == pytest.approx(float(p[ids[i]]), abs=1e-6)
+
+
+def test_tokens_that_overlap(masked_folder):
+    loaded = load(masked_folder)
+    with pytest.raises(StateError, match="its tokens overlap by 2 bases, so the neighbours of a"):
+        masked_probabilities(loaded._replace(tokenizer=dnabert_tokenizer(3)), "ACGT")
 
 
 def test_no_mask_token(masked_folder):

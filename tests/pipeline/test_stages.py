@@ -13,10 +13,17 @@ from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import WindowConfig
 from helixlm.errors import StateError
 from helixlm.pipeline.progress import Silent
-from helixlm.pipeline.stages import make_store, make_tokenizer, vocabulary_of
+from helixlm.pipeline.stages import (
+    encode_documents,
+    make_store,
+    make_tokenizer,
+    vocabulary_of,
+)
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import TokenizerConfig
 from helixlm.tokenizers.char import CharTokenizer
+from helixlm.tokenizers.kmer import nt_tokenizer
+from helixlm.tokenizers.kmer_overlapping import dnabert_tokenizer
 
 BPE = TokenizerConfig(vocab_size=16, min_frequency=2)
 BOOK = TokenizerConfig(kind="char", preset="book")
@@ -50,6 +57,21 @@ def test_a_tokenizer_without_mask_or_padding_is_refused():
         library.pre_tokenizer = pre_tokenizers.Split("", "isolated")
         with pytest.raises(StateError, match="no mask or no padding token, and masked pretrain"):
             vocabulary_of(CharTokenizer(library.to_str()))
+
+
+def test_masked_pretraining_refuses_kmers_that_overlap():
+    with pytest.raises(StateError, match=r"k-mers overlap by 2 bases, so the neighbours .* nt-v2"):
+        vocabulary_of(dnabert_tokenizer(3))
+    known = vocabulary_of(nt_tokenizer(2))
+    assert (known.bos, known.eos, known.pad, known.mask) == (3, None, 1, 2)
+    assert len(known.regular) == 4101
+
+
+def test_a_sequence_without_a_token_is_named():
+    found = encode_documents(dnabert_tokenizer(6), iter(["ACGTACG", "ACGTA"]))
+    assert len(next(found)) == 2
+    with pytest.raises(StateError, match="sequence 1 of 5 letters has no token: this tokenizer's"):
+        next(found)
 
 
 def test_a_tokenizer_that_is_there_is_loaded(corpora, tmp_path):

@@ -82,6 +82,24 @@ def test_a_file_derives_from_a_base_and_overrides_win(tmp_path):
     assert load_recipe(load_recipe(path), ["seed=4"]).seed == 4
 
 
+def test_a_preset_takes_the_place_of_what_the_base_says(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: tinydnabert\ntokenizer: {preset: nt-v2, max_tokens: 900}\n")
+    found = load_recipe(path).tokenizer
+    assert (found.kind, found.method, found.max_tokens) == ("kmer", "exact", 900)
+    assert load_recipe("tinydnabert", ["tokenizer.preset=nt-v1"]).tokenizer.max_tokens == 1000
+    both = ["tokenizer.max_tokens=900", "tokenizer.preset=nt-v2"]
+    assert load_recipe("tinydnabert", both).tokenizer == found
+    assert load_recipe(path, ["tokenizer.preset=book"]).tokenizer.kind == "char"
+    again = load_recipe(load_recipe(path), ["seed=4"])
+    assert again.tokenizer == found
+    (tmp_path / "again.yaml").write_text(recipe_yaml(again))
+    assert load_recipe(tmp_path / "again.yaml").tokenizer == found
+    # What is said beside the preset is held to it.
+    with pytest.raises(RecipeError, match="tokenizer: preset 'nt-v2' has kind 'kmer', found 'bpe'"):
+        load_recipe("tinydnabert", ["tokenizer.preset=nt-v2", "tokenizer.kind=bpe"])
+
+
 def test_all_problems_are_told_at_once_with_their_place(tmp_path):
     path = tmp_path / "wrong.yaml"
     path.write_text(

@@ -69,13 +69,26 @@ def test_no_sequences():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"preset": "book"}, "preset 'book' is a vocabulary of single letters, but kind is 'bpe'"),
+        (
+            {"preset": "book", "kind": "bpe"},
+            "preset 'book' has kind 'char', found 'bpe': leave kind out, or leave the preset out",
+        ),
+        ({"preset": "dnabert2", "vocab_size": 1024}, "'dnabert2' has vocab_size 4096, found 1024"),
+        ({"preset": "tinydnabert", "method": "exact"}, "has method 'sample', found 'exact'"),
+        ({"preset": "nt-v2", "k": 5}, "preset 'nt-v2' has k 6, found 5: leave k out"),
+        ({"preset": "nt-v2", "overlap": True}, "has overlap False, found True"),
+        ({"preset": "dnabert-6", "vocab_size": 4101}, "has vocab_size 1024, found 4101"),
+        ({"preset": "dnabert"}, "'dnabert-3', 'dnabert-4'"),
+        ({"kind": "char", "special_order": "dnabert2"}, "is one of kind 'bpe', but kind is 'char'"),
+        ({"kind": "kmer", "special_order": "published"}, "does not go with kind 'kmer'"),
+        ({"k": 8}, "less than or equal to 7"),
+        ({"k": 1}, "greater than or equal to 2"),
         ({"vocab_size": 8}, "greater than or equal to 9"),
         ({"min_frequency": 0}, "greater than or equal to 1"),
         ({"sample_every": 0}, "greater than or equal to 1"),
         ({"max_token_bp": 1}, "greater than or equal to 2"),
         ({"max_tokens": 0}, "greater than or equal to 1"),
-        ({"kind": "kmer"}, "'bpe' or 'char'"),
+        ({"kind": "word"}, "'bpe', 'char' or 'kmer'"),
         ({"size": 5}, "Extra inputs are not permitted"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from helixlm.tokenizers import report
 from helixlm.tokenizers.base import TokenizerError
 from helixlm.tokenizers.bpe import bpe_tokenizer
+from helixlm.tokenizers.kmer_overlapping import dnabert_tokenizer
 from helixlm.tokenizers.report import tokenizer_report
 
 
@@ -89,3 +90,15 @@ def test_text(small):
 def test_no_text(bpe):
     with pytest.raises(TokenizerError, match="nothing to report on: 2 sequences hold no letter"):
         tokenizer_report(bpe, ["", ""])
+
+
+def test_overlapping_kmers_are_not_counted_as_if_they_lay_side_by_side():
+    found = tokenizer_report(dnabert_tokenizer(3), ["ACGTACGTNACG", "acgt"])
+    assert (found.num_bases, found.num_tokens) == (16, 12)
+    assert found.bases_per_token == pytest.approx(16 / 12)
+    assert found.unknown_share == 3 / 12  # one N, three words
+    assert math.isnan(found.unknown_base_share)
+    assert math.isnan(found.unigram_bits_per_base)
+    text = found.as_text()
+    assert "unknown letters    in 3 tokens (25.000% of them)" in text
+    assert "unigram cost       not defined: overlapping k-mers spell each base several" in text

@@ -1,11 +1,12 @@
 """`helixlm tokenizer`: train, encode, report."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from helixlm.cli.arguments import Output
+from helixlm.tokenizers.presets import PresetName
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Train, use and describe tokenizers."
@@ -19,30 +20,77 @@ Input = Annotated[
 
 @app.command()
 def train(
-    inputs: Input,
     output: Output,
-    kind: Annotated[Literal["bpe", "char"], typer.Option(help="Kind of tokenizer.")] = "bpe",
-    preset: Annotated[
-        Literal["book"] | None, typer.Option(help="A published vocabulary; kind char.")
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--input",
+            "-i",
+            help="FASTA files, or one corpus that `prepare` made. Not needed for kinds char, kmer.",
+        ),
     ] = None,
-    vocab_size: Annotated[int, typer.Option(min=9, help="Entries of the vocabulary.")] = 1024,
-    min_frequency: Annotated[int, typer.Option(min=1, help="Least count of a merged pair.")] = 4,
+    kind: Annotated[
+        Literal["bpe", "char", "kmer"] | None,
+        typer.Option(
+            help="Kind of tokenizer. Default: the preset's, else bpe.", show_default=False
+        ),
+    ] = None,
+    preset: Annotated[
+        PresetName | None,
+        typer.Option(help="A published tokenizer by name; it fixes the other options."),
+    ] = None,
+    k: Annotated[
+        int | None, typer.Option("--k", min=2, max=7, help="kmer: letters of a word. Default: 6.")
+    ] = None,
+    overlap: Annotated[
+        bool | None,
+        typer.Option(
+            "--overlap/--no-overlap",
+            help="kmer: a word at each letter (default), or side by side.",
+            show_default=False,
+        ),
+    ] = None,
+    vocab_size: Annotated[
+        int | None, typer.Option(min=9, help="bpe: entries of the vocabulary. Default: 1024.")
+    ] = None,
+    min_frequency: Annotated[
+        int | None, typer.Option(min=1, help="bpe: least count of a merged pair. Default: 4.")
+    ] = None,
     method: Annotated[
-        Literal["exact", "sample", "iterative"],
-        typer.Option(help="On all windows, a sample (TinyDNABERT), or part by part (dnaGrinder)."),
-    ] = "exact",
-    sample_every: Annotated[int, typer.Option(min=1, help="sample: every n-th window.")] = 10,
+        Literal["exact", "sample", "iterative"] | None,
+        typer.Option(
+            help="bpe: on all windows (default), a sample (TinyDNABERT), or part by part "
+            "(dnaGrinder).",
+            show_default=False,
+        ),
+    ] = None,
+    sample_every: Annotated[
+        int | None, typer.Option(min=1, help="sample: every n-th window. Default: 10.")
+    ] = None,
     part_bp: Annotated[
-        int, typer.Option("--part-bp", min=1, help="iterative: bases of a part.")
-    ] = 1_000_000_000,
+        int | None,
+        typer.Option("--part-bp", min=1, help="iterative: bases of a part. Default: 1000000000."),
+    ] = None,
     special_order: Annotated[
-        Literal["roberta", "published"],
-        typer.Option(help="Order of the special tokens; published: as TinyDNABERT's script."),
-    ] = "roberta",
+        Literal["roberta", "published", "dnabert2", "gena-lm"] | None,
+        typer.Option(
+            help="Order of the special tokens; published: as TinyDNABERT's script. "
+            "Default: roberta.",
+            show_default=False,
+        ),
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Longest input of the model in tokens. Default: the preset's, else 512."
+        ),
+    ] = None,
 ) -> None:
-    """Train a tokenizer and save it for AutoTokenizer.
+    """Train or make a tokenizer and save it for AutoTokenizer.
 
     Example: helixlm tokenizer train --input corpus --kind bpe --vocab-size 1024 -o tokenizer
+
+    Example: helixlm tokenizer train --preset nt-v2 -o tokenizer
     """
     from pydantic import ValidationError
 
@@ -51,23 +99,27 @@ def train(
     from helixlm.pipeline.prepare import train_tokenizer
     from helixlm.tokenizers.base import TokenizerConfig
 
+    options: dict[str, Any] = {
+        "kind": kind,
+        "preset": preset,
+        "k": k,
+        "overlap": overlap,
+        "vocab_size": vocab_size,
+        "min_frequency": min_frequency,
+        "method": method,
+        "sample_every": sample_every,
+        "part_bp": part_bp,
+        "special_order": special_order,
+        "max_tokens": max_tokens,
+    }
     try:
-        config = TokenizerConfig(
-            kind=kind,
-            preset=preset,
-            vocab_size=vocab_size,
-            min_frequency=min_frequency,
-            method=method,
-            sample_every=sample_every,
-            part_bp=part_bp,
-            special_order=special_order,
-        )
+        config = TokenizerConfig(**{name: x for name, x in options.items() if x is not None})
     except ValidationError as error:  # options that do not fit together
         raise InputError("; ".join(problem["msg"] for problem in error.errors())) from error
-    made = train_tokenizer(inputs, output, config, report=Terminal())
+    made = train_tokenizer(inputs or [], output, config, report=Terminal())
     typer.echo(
         f"Wrote {output}: {made.kind}, {made.vocab_size:,} tokens\n"
-        f"Next: helixlm tokenizer report {output} --input {inputs[0]}"
+        f"Next: helixlm tokenizer report {output} --input {inputs[0] if inputs else 'CORPUS'}"
     )
 
 

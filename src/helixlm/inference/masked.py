@@ -74,7 +74,7 @@ def masked_probabilities(
     Raises
     ------
     StateError
-        If the tokenizer has no mask token.
+        If the tokenizer has no mask token, or its tokens overlap.
     """
     (found,) = masked_many(
         loaded, [sequence], batch_size=batch_size, device=device, progress=progress
@@ -96,6 +96,12 @@ def masked_many(
     mask_id = tokenizer.special.mask
     if mask_id is None:
         raise StateError(f"{loaded.path}: its tokenizer has no mask token: nothing can be hidden")
+    if tokenizer.overlap_bp:
+        raise StateError(
+            f"{loaded.path}: its tokens overlap by {tokenizer.overlap_bp} bases, so the neighbours "
+            "of a hidden token spell it, and its probability would tell nothing of the model: "
+            "choose a model whose tokens do not overlap"
+        )
     offset = 0 if tokenizer.special.bos is None else 1
     room = loaded.max_tokens - len(tokenizer.add_special([]))
     encodings = [

@@ -7,6 +7,7 @@ from helixlm.data.corpus import Corpus, open_corpus, prepare_corpus
 from helixlm.data.fasta import iter_chunks
 from helixlm.data.folder import new_folder, refuse_existing
 from helixlm.data.windows import Window, WindowConfig, segments
+from helixlm.errors import InputError
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
@@ -82,7 +83,7 @@ def train_tokenizer(
     ----------
     inputs : sequence of path
         Corpus folders, of which the training windows are used, or FASTA files, of which windows
-        are cut with TinyDNABERT's settings.
+        are cut with TinyDNABERT's settings. May be empty where there is nothing to train.
     output : path
         Folder to write; it must not exist yet.
     config : TokenizerConfig, optional
@@ -103,11 +104,15 @@ def train_tokenizer(
         If the folder exists already or cannot be written.
     """
     output = Path(output)
+    config = config or TokenizerConfig()
+    if config.needs_text and not inputs:
+        raise InputError(
+            "a byte-pair vocabulary is learned from a text and none is given: give FASTA files or "
+            "a corpus (--input)"
+        )
     refuse_existing(output)
     with (report or Silent()).stage("Training the tokenizer") as progress:
-        made = build_tokenizer(
-            config or TokenizerConfig(), training_sequences(inputs), progress=progress
-        )
+        made = build_tokenizer(config, training_sequences(inputs), progress=progress)
     with new_folder(output) as folder:
         made.save(folder)
     return load_tokenizer(output)

@@ -136,8 +136,8 @@ def pretrain(
         tokenizer = make_tokenizer(source, resolved.tokenizer, run / "tokenizer", report)
         rate = resolved.batches.bpe_dropout
         dropout = row_dropout(tokenizer, rate) if rate else None
-        store = make_store(source, tokenizer, run / "store", report)
         vocabulary = vocabulary_of(tokenizer)
+        store = make_store(source, tokenizer, run / "store", report)
         config = resolved.model.encoder(vocab_size=vocabulary.size, pad_token_id=vocabulary.pad)
         if resolved.batches.row_tokens > config.max_tokens:
             needed = resolved.batches.row_tokens + config.max_positions - config.max_tokens

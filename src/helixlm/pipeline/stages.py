@@ -54,9 +54,16 @@ def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     Raises
     ------
     StateError
-        If the tokenizer has no mask or no padding token.
+        If the tokenizer has no mask or no padding token, or its tokens overlap.
     """
     special = tokenizer.special
+    if tokenizer.overlap_bp:
+        raise StateError(
+            f"the tokenizer's k-mers overlap by {tokenizer.overlap_bp} bases, so the neighbours of "
+            "a hidden token spell it and masked pretraining, which hides tokens one by one, would "
+            "teach nothing: choose words side by side (tokenizer.overlap: false, or preset nt-v2) "
+            "or another kind; DNABERT's masking of whole runs is not built yet"
+        )
     if special.mask is None or special.pad is None:
         raise StateError(
             "the tokenizer has no mask or no padding token, and masked pretraining needs both: "
@@ -160,6 +167,22 @@ def make_store(corpus: Corpus, tokenizer: Tokenizer, output: Path, report: Repor
 
 
 def encode_documents(tokenizer: Tokenizer, sequences: Iterator[str]) -> Iterator[NDArray[np.int32]]:
-    """Yield the token ids of each sequence in its tokenizer's case, encoding many at a time."""
+    """Yield the token ids of each sequence in its tokenizer's case, encoding many at a time.
+
+    Raises
+    ------
+    StateError
+        If a sequence has no token, as one that is shorter than an overlapping k-mer.
+    """
+    number = 0
     while batch := list(islice(sequences, ENCODE_AT_ONCE)):
-        yield from tokenizer.encode_batch(in_its_case(tokenizer, batch))
+        encoded = tokenizer.encode_batch(in_its_case(tokenizer, batch))
+        for sequence, ids in zip(batch, encoded, strict=True):
+            if not len(ids):
+                raise StateError(
+                    f"sequence {number} of {len(sequence)} letters has no token: this tokenizer's "
+                    f"overlapping words have {tokenizer.overlap_bp + 1} letters, expected at least "
+                    "as many: raise windows.min_bp, or choose a smaller k"
+                )
+            number += 1
+            yield ids

@@ -74,7 +74,8 @@ def load_recipe(source: str | Path | Recipe, overrides: Sequence[str] = ()) -> R
         values, place = source.model_dump(mode="json"), f"recipe {source.name!r}"
     else:
         values, place = _read(source, seen=()), f"recipe {source}"
-    for override in overrides:
+    # A preset goes first: it takes the place of its section, see _apply.
+    for override in sorted(overrides, key=lambda text: not _names_preset(text)):
         _apply(values, override)
     try:
         return Recipe.model_validate(values)
@@ -127,13 +128,20 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Lay values over those of a base; a section that names a preset takes nothing from it."""
     merged = dict(below)
     for key, value in above.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+        section = isinstance(value, dict) and not value.get("preset")
+        if section and isinstance(merged.get(key), dict):
             merged[key] = _merge(merged[key], value)
         else:
             merged[key] = value
     return merged
+
+
+def _names_preset(override: str) -> bool:
+    """Whether an override sets the preset of a section."""
+    return override.partition("=")[0].strip().endswith(".preset")
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -152,6 +160,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override!r}: the value is not YAML: {error}") from error
+    if _names_preset(override) and value is not None:
+        at.clear()  # What the base says of this section would contradict the preset.
     if isinstance(value, str):  # YAML 1.1 takes 1e-4 for text.
         with contextlib.suppress(ValueError):
             value = float(value)

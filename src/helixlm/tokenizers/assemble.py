@@ -22,6 +22,8 @@ GENERAL_SETTINGS: dict[str, Any] = {
     "clean_up_tokenization_spaces": False,
 }
 
+# As transformers' BertTokenizer names them; it has neither bos nor eos.
+BERT_ROLES = {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "sep", "pad", "cls", "mask")}
 ROBERTA_ROLES = {
     "bos_token": "<s>",
     "eos_token": "</s>",
@@ -44,14 +46,14 @@ def upper_case_normalizer(letters: str) -> normalizers.Sequence:
 
 
 def surround(library: Tokenizer, special: tuple[str, ...], max_tokens: int | None) -> Assembled:
-    """Put special tokens, template and decoder around a model as RoBERTa has them.
+    """Put special tokens, template and decoder around a model as RoBERTa or as BERT has them.
 
     Parameters
     ----------
     library : tokenizers.Tokenizer
         With model, normaliser and pre-tokenizer; changed in place.
     special : tuple of str
-        The special tokens, in the order of their ids.
+        The special tokens, in the order of their ids: RoBERTa's (``<s>`` among them) or BERT's.
     max_tokens : int, optional
         Longest input of the model in tokens.
 
@@ -61,15 +63,21 @@ def surround(library: Tokenizer, special: tuple[str, ...], max_tokens: int | Non
         Content of tokenizer.json and of tokenizer_config.json.
     """
     library.add_special_tokens(list(special))
+    roles = ROBERTA_ROLES if "<s>" in special else BERT_ROLES
+    first, last = roles["cls_token"], roles["sep_token"]
     library.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>",
-        # Type ids stay 0 in a pair, as RoBERTa has it.
-        pair="<s> $A </s> </s> $B:0 </s>:0",
-        special_tokens=[(token, special.index(token)) for token in ("<s>", "</s>")],
+        single=f"{first} $A {last}",
+        # RoBERTa has one token more between the two, and type ids of 0.
+        pair=(
+            f"{first} $A {last} {last} $B:0 {last}:0"
+            if roles is ROBERTA_ROLES
+            else f"{first} $A {last} $B:1 {last}:1"
+        ),
+        special_tokens=[(token, special.index(token)) for token in (first, last)],
     )
     # Without a decoder, transformers would put a space between the tokens.
     library.decoder = decoders.Fuse()
-    return library.to_str(pretty=True), settings_for(ROBERTA_ROLES, max_tokens)
+    return library.to_str(pretty=True), settings_for(roles, max_tokens)
 
 
 def settings_for(roles: dict[str, str], max_tokens: int | None) -> dict[str, Any]:

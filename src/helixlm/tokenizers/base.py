@@ -8,7 +8,7 @@ others: nothing here knows of batches or tensors.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,8 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from helixlm.errors import InputError
 from helixlm.seq.alphabet import DNA
+from helixlm.tokenizers.presets import PRESETS, PresetName
 
-SpecialOrder = Literal["roberta", "published"]
+Kind = Literal["bpe", "char", "kmer"]
+SpecialOrder = Literal["roberta", "published", "dnabert2", "gena-lm"]
 
 # IUPAC's letters alone: other text, such as the book's symbol "i", keeps its case and its length.
 _UPPER = str.maketrans(DNA.symbols.lower(), DNA.symbols)
@@ -26,9 +28,13 @@ _UPPER = str.maketrans(DNA.symbols.lower(), DNA.symbols)
 # RobertaConfig's default ids (bos 0, pad 1, eos 2) assume. "published" is the order in which
 # TinyDNABERT's script passes its special tokens to the trainer: there, the default pad id 1 of
 # the model names </s>, so a published checkpoint needs this order and a recipe needs care.
+# "dnabert2" and "gena-lm" are those of the two published vocabularies; GENA-LM's sixth entry stands
+# for a run of N, and both have rules of their own beside the order, see bpe.py.
 SPECIAL_ORDERS: dict[SpecialOrder, tuple[str, ...]] = {
     "roberta": ("<s>", "<pad>", "</s>", "<unk>", "<mask>"),
     "published": ("<s>", "</s>", "<unk>", "<pad>", "<mask>"),
+    "dnabert2": ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"),
+    "gena-lm": ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "-"),
 }
 
 
@@ -47,12 +53,20 @@ class TokenizerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["bpe", "char"] = "bpe"
-    """bpe: byte-pair encoding, trained on the corpus; char: one token a letter, nothing to train"""
-    preset: Literal["book"] | None = None
-    """a published vocabulary by name; book: 23 symbols, upper case only, no <s> or </s>"""
+    kind: Kind = "bpe"
+    """bpe: byte-pair encoding, trained on the corpus; char: one token a letter; kmer: words of k
+    letters. The last two have nothing to train. A preset brings its own kind"""
+    preset: PresetName | None = None
+    """a published tokenizer by name, see presets.py; what it fixes need not and may not be set to
+    anything else"""
+    k: int = Field(default=6, ge=2, le=7)
+    """kmer: letters of a word"""
+    overlap: bool = True
+    """kmer: a word at each letter, as DNABERT; else words side by side, as Nucleotide Transformer
+    v2"""
     special_order: SpecialOrder = "roberta"
-    """ids of the special tokens; published: as in TinyDNABERT's checkpoints (pad 3, not 1)"""
+    """ids of the special tokens; published: as in TinyDNABERT's checkpoints (pad 3, not 1);
+    dnabert2, gena-lm (bpe only): theirs, with their rules for case and unknown letters"""
     vocab_size: int = Field(default=1024, ge=9)
     """bpe: entries of the vocabulary, with the 5 special tokens and the 4 bases"""
     min_frequency: int = Field(default=4, ge=1)
@@ -70,14 +84,44 @@ class TokenizerConfig(BaseModel):
     """longest input of the model in tokens, special tokens counted; null: no limit. It is written
     for transformers (model_max_length); encoding never cuts"""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preset(cls, data: Any) -> Any:
+        """Take what the preset fixes, and refuse what contradicts it."""
+        if not isinstance(data, dict) or data.get("preset") not in PRESETS:
+            return data
+        name = data["preset"]
+        preset = PRESETS[name]
+        filled = {"max_tokens": preset.max_tokens, **data}
+        for field, about in cls.model_fields.items():
+            if field in ("preset", "max_tokens", *preset.free):
+                continue
+            fixed = preset.settings.get(field, about.default)
+            if filled.setdefault(field, fixed) != fixed:
+                raise ValueError(
+                    f"preset {name!r} has {field} {fixed!r}, found {filled[field]!r}: leave "
+                    f"{field} out, or leave the preset out"
+                )
+        return filled
+
     @model_validator(mode="after")
-    def _preset_fits_kind(self) -> Self:
-        if self.preset == "book" and self.kind != "char":
+    def _order_fits_kind(self) -> "TokenizerConfig":
+        if self.kind != "bpe" and self.special_order not in ("roberta", "published"):
             raise ValueError(
-                f"preset 'book' is a vocabulary of single letters, but kind is {self.kind!r}: "
-                "set kind to 'char', or leave the preset out"
+                f"special_order {self.special_order!r} is one of kind 'bpe', but kind is "
+                f"{self.kind!r}: leave special_order out"
+            )
+        if self.kind == "kmer" and self.special_order != "roberta":
+            raise ValueError(
+                f"special_order {self.special_order!r} does not go with kind 'kmer', whose ids are "
+                "those of the published vocabularies: leave special_order out"
             )
         return self
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether the vocabulary is trained, so that there must be a text."""
+        return self.kind == "bpe"
 
 
 class SpecialTokens(NamedTuple):
@@ -105,17 +149,22 @@ class Encoding(NamedTuple):
 class Tokenizer(Protocol):
     """Turns sequences into token ids and back.
 
-    Three properties hold for every sequence of letters: the tokens cover it without gap or overlap;
-    ``decode(encode(x))`` is `x` in upper case with N for each unknown letter (where the
-    tokenizer keeps case, lower case is unknown too); and the saved folder, loaded with
-    ``transformers.AutoTokenizer``, gives the same ids.
+    Three properties hold for every sequence of letters: the tokens cover it, without gap and, but
+    for overlapping k-mers, without overlap; ``decode(encode(x))`` is `x` in upper case with N for
+    each unknown letter (where the tokenizer keeps case, lower case is unknown too); and the
+    saved folder, loaded with ``transformers.AutoTokenizer``, gives the same ids.
+
+    What overlapping k-mers (`overlap_bp` over 0) do otherwise: each token covers `overlap_bp` bases
+    of the one before it too, so the bases of a text are not the sum of its `token_bp`; a sequence
+    shorter than a word has no token; `decode` gives N for a base that no known word covers. And
+    GENA-LM's ``-`` stands for a run of N of any length, so its `decode` shortens such runs.
 
     The literal text of a special token inside a sequence (``"ACG<mask>T"``) is that token, as in
     transformers. No FASTA file that was read by helixlm holds such text.
     """
 
     @property
-    def kind(self) -> Literal["bpe", "char"]:
+    def kind(self) -> Kind:
         """What sort of tokenizer this is."""
 
     @property
@@ -136,7 +185,14 @@ class Tokenizer(Protocol):
 
     @property
     def token_bp(self) -> NDArray[np.int32]:
-        """Bases that each token covers, int32, shape (V,): unk 1, other special tokens 0."""
+        """Bases that each token covers, int32, shape (V,): other special tokens than unk 0.
+
+        unk covers as many as one unknown letter makes unknown: 1, or k for overlapping k-mers.
+        """
+
+    @property
+    def overlap_bp(self) -> int:
+        """Bases that a token shares with the one before it: k - 1 if k-mers overlap, else 0."""
 
     @property
     def max_tokens(self) -> int | None:

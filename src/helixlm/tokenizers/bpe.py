@@ -2,11 +2,18 @@
 
 In: letters and a trained vocabulary. Out: ids. A sequence is one word: nothing splits it before
 the merges, and since no merge holds an unknown letter, none crosses one. Lower case is read
-as upper case and each letter other than A, C, G and T is one <unk>. Training is in bpe_train.py,
-the fast way to the library's ids in bpe_encode.py, and dropout in bpe_dropout.py.
+as upper case and each letter other than A, C, G and T is one <unk>. In the layouts of DNABERT-2 and
+GENA-LM case is kept, as published, so each lower-case base is [UNK]; GENA-LM reads ten or more N in
+a row as one ``-``, and drops white space at both ends. Training is in bpe_train.py, the fast way to
+the library's ids in bpe_encode.py, and dropout in bpe_dropout.py.
+
+References
+----------
+DNABERT-2: tokenizer.json of zhihan1996/DNABERT-2-117M. GENA-LM: AIRI-Institute/GENA_LM.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -14,11 +21,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, models
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.assemble import surround, upper_case_normalizer
-from helixlm.tokenizers.base import SPECIAL_ORDERS, SpecialOrder, TokenizerError
+from helixlm.tokenizers.base import SPECIAL_ORDERS, Encoding, SpecialOrder, TokenizerError
 from helixlm.tokenizers.base import Tokenizer as AnyTokenizer
 from helixlm.tokenizers.bpe_dropout import (
     DRAWS,
@@ -33,6 +40,8 @@ from helixlm.tokenizers.bpe_encode import MergeTable, encode_lines, is_other, me
 from helixlm.tokenizers.library import LibraryTokenizer
 
 BASES = "ACGT"
+N_RUN = "N{10,}"
+"""what GENA-LM reads as one gap"""
 UPPER = str.maketrans(BASES.lower(), BASES)
 
 
@@ -40,6 +49,7 @@ class BpeTokenizer(LibraryTokenizer):
     """Byte-pair encoding through the `tokenizers` library."""
 
     kind = "bpe"
+    gap = "-"
 
     def __init__(
         self, text: str, settings: Mapping[str, Any] | None = None, *, source: str = "tokenizer"
@@ -50,6 +60,7 @@ class BpeTokenizer(LibraryTokenizer):
                 f"{source}: the model leaves merges out at random (dropout), so the same sequence "
                 "would give other ids each time: set dropout to null in tokenizer.json"
             )
+        self._gap_id = self._library.token_to_id(self.gap)
         self._table = self._fast_table()
 
     def _fast_table(self) -> MergeTable | None:
@@ -72,6 +83,29 @@ class BpeTokenizer(LibraryTokenizer):
         ):
             return None
         return merge_table(vocab, self.merges, self._special.unk, lower_case=upper_first)
+
+    def encode_with_offsets(self, sequence: str) -> Encoding:
+        """Return the token ids of one sequence and which bases each token covers.
+
+        Parameters
+        ----------
+        sequence : str
+            Letters in any case.
+
+        Returns
+        -------
+        Encoding
+            ids, int32, shape (n,); starts and ends, int64, shape (n,): positions in `sequence`,
+            0-based, half-open. A gap covers the whole run of N that it stands for.
+        """
+        encoding = super().encode_with_offsets(sequence)
+        if self._gap_id is not None:
+            # The library gives the last N of a run as the place of what replaced it.
+            runs = {run.end(): run.start() for run in re.finditer(N_RUN, sequence)}
+            for token in np.flatnonzero(encoding.ids == self._gap_id):
+                end = int(encoding.ends[token])
+                encoding.starts[token] = runs.get(end, end - 1)
+        return encoding
 
     @property
     def merges(self) -> list[tuple[str, str]]:
@@ -209,15 +243,16 @@ def bpe_tokenizer(
     ----------
     merges : sequence of (str, str)
         Pairs of tokens, first learned first. Two merges that spell the same token share its id.
-    special_order : {"roberta", "published"}
-        Order of the special tokens, see `SPECIAL_ORDERS`.
+    special_order : {"roberta", "published", "dnabert2", "gena-lm"}
+        Order of the special tokens, see `SPECIAL_ORDERS`; the last two bring the rules of their
+        models for case and unknown letters.
     max_tokens : int, optional
         Longest input of the model in tokens, for transformers.
 
     Returns
     -------
     BpeTokenizer
-        Puts <s> and </s> around a sequence.
+        Puts <s> and </s>, or [CLS] and [SEP], around a sequence.
 
     Examples
     --------
@@ -231,6 +266,16 @@ def bpe_tokenizer(
     # A dict keeps the first place of a token that two merges spell.
     tokens = dict.fromkeys([*special, *BASES, *(left + right for left, right in merges)])
     vocab = {token: id_ for id_, token in enumerate(tokens)}
-    library = Tokenizer(models.BPE(vocab, list(merges), unk_token="<unk>"))
-    library.normalizer = upper_case_normalizer(BASES)
+    unk = "<unk>" if "<unk>" in special else "[UNK]"
+    library = Tokenizer(models.BPE(vocab, list(merges), unk_token=unk))
+    if special_order == "dnabert2":
+        library.pre_tokenizer = pre_tokenizers.Whitespace()
+    elif special_order == "gena-lm":
+        library.normalizer = normalizers.Sequence(
+            [normalizers.Strip(), normalizers.Replace(Regex(N_RUN), BpeTokenizer.gap)]
+        )
+    else:
+        library.normalizer = upper_case_normalizer(BASES)
+    # The gap stands in the text; the others are put around it.
+    special = tuple(token for token in special if token != BpeTokenizer.gap)
     return BpeTokenizer(*surround(library, special, max_tokens))

@@ -71,7 +71,7 @@ def train_bpe(
         Entries of the vocabulary at most, special tokens and bases counted.
     min_frequency : int
         A pair must occur this often to be merged.
-    special_order : {"roberta", "published"}
+    special_order : {"roberta", "published", "dnabert2", "gena-lm"}
         Order of the special tokens, see `SPECIAL_ORDERS`.
     max_token_bp : int, optional
         Longest token in bases, 2 or more.

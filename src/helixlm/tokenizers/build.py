@@ -1,11 +1,13 @@
 """From a configuration and sequences to a tokenizer: trained where the kind needs it."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 from helixlm.tokenizers.base import Tokenizer, TokenizerConfig
 from helixlm.tokenizers.bpe_train import every_nth, train_bpe, train_bpe_by_parts
-from helixlm.tokenizers.char import book_tokenizer, char_tokenizer
+from helixlm.tokenizers.char import book_tokenizer, char_tokenizer, hyenadna_tokenizer
+from helixlm.tokenizers.kmer import nt_tokenizer
+from helixlm.tokenizers.kmer_overlapping import dnabert_tokenizer
 
 
 def build_tokenizer(
@@ -41,6 +43,13 @@ def build_tokenizer(
         return _trained(config, sequences, progress)
     if config.preset == "book":
         return book_tokenizer(max_tokens=config.max_tokens)
+    if config.preset == "hyenadna":
+        return hyenadna_tokenizer(max_tokens=config.max_tokens)
+    if config.kind == "kmer" and config.overlap:
+        return dnabert_tokenizer(config.k, max_tokens=config.max_tokens)
+    if config.kind == "kmer":
+        version: Literal[1, 2] = 1 if config.preset == "nt-v1" else 2
+        return nt_tokenizer(version, k=config.k, max_tokens=config.max_tokens)
     return char_tokenizer(special_order=config.special_order, max_tokens=config.max_tokens)
 
 

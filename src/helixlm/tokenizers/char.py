@@ -1,13 +1,15 @@
-"""One token a letter: the default vocabulary and the 23 symbols of the book.
+"""One token a letter: the default vocabulary, the 23 symbols of the book, and HyenaDNA's.
 
 In: letters. Out: their ids, through a table instead of the library wherever the text is ASCII.
 Case and unknown letters are a stated policy: the default reads a, c, g, t and n as upper case and
-gives each other letter one <unk>; the preset ``book`` keeps case, as published, so a lower-case
-base is [UNK]. Whoever encodes soft-masked sequences passes them through `base.in_its_case` first.
+gives each other letter one <unk>; the presets ``book`` and ``hyenadna`` keep case, as published, so
+a lower-case base is [UNK]. Whoever encodes soft-masked sequences passes them through
+`base.in_its_case` first.
 
 References
 ----------
 Nivard, Biological language models, chapter 2 (the vocabulary, WordLevel and Split).
+HyenaDNA: HazyResearch/hyena-dna, ``CharacterTokenizer``.
 """
 
 from collections.abc import Mapping
@@ -17,13 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from helixlm.tokenizers.assemble import settings_for, surround, upper_case_normalizer
+from helixlm.tokenizers.assemble import (
+    settings_for,
+    surround,
+    upper_case_normalizer,
+)
 from helixlm.tokenizers.base import SPECIAL_ORDERS, SpecialOrder, TokenizerError
 from helixlm.tokenizers.library import LibraryTokenizer
 
 DNA_LETTERS = "ACGTN"
 BOOK_LETTERS = "ATCGNUiRYKMSWBDHV-"
 BOOK_SPECIAL = ("[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]")
+HYENADNA_SPECIAL = ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]")
 
 
 class CharTokenizer(LibraryTokenizer):
@@ -39,8 +46,8 @@ class CharTokenizer(LibraryTokenizer):
         long = [self._tokens[id_] for id_ in sorted(known) if len(self._tokens[id_]) != 1]
         if long:
             raise TokenizerError(
-                f"{source}: the word-level vocabulary holds {long[0]!r}, expected single letters: "
-                "k-mer and word vocabularies are not supported"
+                f"{source}: the word-level vocabulary holds {long[0]!r}, expected single letters, "
+                "because its text is split into letters"
             )
         # -1 where the library makes more or less than one token, such as none of a space.
         self._id_of_ascii = np.full(128, -1, dtype=np.int32)
@@ -120,3 +127,33 @@ def book_tokenizer(*, max_tokens: int | None = 512) -> CharTokenizer:
     library.add_special_tokens(list(BOOK_SPECIAL))
     roles = {f"{token[1:-1].lower()}_token": token for token in BOOK_SPECIAL}
     return CharTokenizer(library.to_str(pretty=True), settings_for(roles, max_tokens))
+
+
+def hyenadna_tokenizer(*, max_tokens: int | None = 1026) -> CharTokenizer:
+    """Make HyenaDNA's tokenizer: 12 symbols, case kept, padded at the left.
+
+    Parameters
+    ----------
+    max_tokens : int, optional
+        Longest input in tokens: the model's longest sequence + 2.
+
+    Returns
+    -------
+    CharTokenizer
+        [CLS] 0 [SEP] 1 [BOS] 2 [MASK] 3 [PAD] 4 [RESERVED] 5 [UNK] 6, A C G T N from 7; puts
+        [CLS] and [SEP] around a sequence.
+
+    Examples
+    --------
+    >>> tokenizer = hyenadna_tokenizer()
+    >>> tokenizer.add_special(tokenizer.encode("ACGTNa")).tolist()
+    [0, 7, 8, 9, 10, 11, 6, 1]
+    """
+    vocab = {token: id_ for id_, token in enumerate([*HYENADNA_SPECIAL, *DNA_LETTERS])}
+    library = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
+    library.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    text, settings = surround(library, HYENADNA_SPECIAL, max_tokens)
+    # The published class names these two beside BERT's roles, but puts [CLS] first.
+    settings |= {"padding_side": "left", "bos_token": "[BOS]", "eos_token": "[SEP]"}
+    settings["extra_special_tokens"] = ["[RESERVED]"]
+    return CharTokenizer(text, settings)

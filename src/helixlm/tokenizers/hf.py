@@ -1,8 +1,8 @@
 """The tokenizer folder: tokenizer.json, and tokenizer_config.json for transformers.
 
-In: a folder written by helixlm, or any with a tokenizer.json of one of the two kinds that helixlm
-knows (BPE, word-level of single letters), such as DNABERT-2's. Out: a tokenizer. Names on the
-hub are not resolved here: download first, then load the folder.
+In: a folder written by helixlm, or any with a tokenizer.json of one of the kinds that helixlm knows
+(BPE, word-level of single letters or of k-mers), such as DNABERT-2's. Out: a tokenizer. Names on
+the hub are not resolved here: download first, then load the folder.
 """
 
 import json
@@ -12,14 +12,13 @@ from typing import Any
 from helixlm.tokenizers.base import TokenizerError
 from helixlm.tokenizers.bpe import BpeTokenizer
 from helixlm.tokenizers.char import CharTokenizer
+from helixlm.tokenizers.kmer import KmerTokenizer
+from helixlm.tokenizers.kmer_overlapping import OverlappingKmerTokenizer
 
-CLASSES: dict[str, type[BpeTokenizer] | type[CharTokenizer]] = {
-    "BPE": BpeTokenizer,
-    "WordLevel": CharTokenizer,
-}
+AnyTokenizer = BpeTokenizer | CharTokenizer | KmerTokenizer | OverlappingKmerTokenizer
 
 
-def load_tokenizer(folder: str | Path) -> BpeTokenizer | CharTokenizer:
+def load_tokenizer(folder: str | Path) -> AnyTokenizer:
     """Read a tokenizer from its folder.
 
     Parameters
@@ -29,9 +28,10 @@ def load_tokenizer(folder: str | Path) -> BpeTokenizer | CharTokenizer:
 
     Returns
     -------
-    BpeTokenizer or CharTokenizer
-        As the model in tokenizer.json says. Its ids are those that
-        ``transformers.AutoTokenizer.from_pretrained(folder)`` gives.
+    BpeTokenizer, CharTokenizer, KmerTokenizer or OverlappingKmerTokenizer
+        As tokenizer.json says. Its ids are those that
+        ``transformers.AutoTokenizer.from_pretrained(folder)`` gives (overlapping k-mers: after
+        ``import helixlm.tokenizers.auto``).
 
     Raises
     ------
@@ -49,16 +49,30 @@ def load_tokenizer(folder: str | Path) -> BpeTokenizer | CharTokenizer:
                 "tokenizer train' or save_pretrained of transformers wrote"
             )
     text, content = _read_json(path)
-    model = content.get("model")
-    kind = model.get("type") if isinstance(model, dict) else None
-    if not isinstance(kind, str) or kind not in CLASSES:
-        raise TokenizerError(
-            f"{path}: the model of this tokenizer is {kind!r}, expected one of "
-            f"{', '.join(map(repr, CLASSES))}"
-        )
+    found = _class_for(content, path)
     settings_path = path.with_name("tokenizer_config.json")
     settings = _read_json(settings_path)[1] if settings_path.exists() else {}
-    return CLASSES[kind](text, settings, source=str(path))
+    return found(text, settings, source=str(path))
+
+
+def _class_for(content: dict[str, Any], path: Path) -> type[AnyTokenizer]:
+    """Find the class for a tokenizer.json by its model and by what splits its text."""
+    model = content.get("model")
+    kind = model.get("type") if isinstance(model, dict) else None
+    if kind == "BPE":
+        return BpeTokenizer
+    if kind != "WordLevel":
+        raise TokenizerError(
+            f"{path}: the model of this tokenizer is {kind!r}, expected 'BPE' or 'WordLevel' "
+            "(single letters or k-mers): no other kind is read"
+        )
+    splitter = content.get("pre_tokenizer") or {}
+    if splitter.get("type") in ("Whitespace", "WhitespaceSplit"):
+        return OverlappingKmerTokenizer
+    pattern = splitter.get("pattern")
+    if isinstance(pattern, dict) and "Regex" in pattern:
+        return KmerTokenizer
+    return CharTokenizer
 
 
 def _read_json(path: Path) -> tuple[str, dict[str, Any]]:

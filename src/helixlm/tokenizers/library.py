@@ -2,8 +2,9 @@
 
 In: the text of a tokenizer.json and, where there is one, of the tokenizer_config.json beside it.
 Out: what the protocol in base.py promises. The file's bytes are kept and written back as they
-came, so the hash of a tokenizer does not depend on the version of the library. `CharTokenizer` and
-`BpeTokenizer` add what is faster for their kind; which of them a file needs is found in hf.py.
+came, so the hash of a tokenizer does not depend on the version of the library. `CharTokenizer`,
+`BpeTokenizer` and those of k-mers add what is faster for their kind; which of them a file needs is
+found in hf.py.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import tokenizers
@@ -21,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from helixlm.files import replace_file
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.assemble import GENERAL_SETTINGS, settings_for
-from helixlm.tokenizers.base import Encoding, SpecialTokens, TokenizerError
+from helixlm.tokenizers.base import Encoding, Kind, SpecialTokens, TokenizerError
 from helixlm.tokenizers.bpe_dropout import no_merges
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,13 @@ class LibraryTokenizer:
         for unknown letters.
     """
 
-    kind: ClassVar[Literal["bpe", "char"]]
+    kind: ClassVar[Kind]
+    overlap_bp: int = 0
+    """bases that a token shares with the one before it"""
+    gap: ClassVar[str | None] = None
+    """a token that stands for a run of unknown letters, if the vocabulary has it"""
+    transformers_class: ClassVar[str] = GENERAL_SETTINGS["tokenizer_class"]
+    """the class that transformers is to load a saved folder with"""
 
     def __init__(
         self, text: str, settings: Mapping[str, Any] | None = None, *, source: str = "tokenizer"
@@ -93,7 +100,8 @@ class LibraryTokenizer:
         # As transformers does when it loads the two files.
         self._library.add_special_tokens([name for name in names.values() if name is not None])
         self._tokens = tokens_by_id(vocab, source)
-        check_class(self._settings, source)
+        self._warned = False
+        check_class(self._settings, self.transformers_class, source)
         added = self._library.get_added_tokens_decoder()
         unk = unknown_token(text, vocab, source)
         special = {id_ for id_, token in added.items() if token.special} | {vocab[unk]}
@@ -106,6 +114,10 @@ class LibraryTokenizer:
         for id_ in special:
             self._pieces[id_] = ""
         self._pieces[vocab[unk]] = "N"
+        if self.gap is not None and self.gap in vocab:
+            self._pieces[vocab[self.gap]] = self.gap
+            self._special_ids = np.union1d(self._special_ids, vocab[self.gap]).astype(np.int32)
+            self._token_bp[vocab[self.gap]] = 1
         self._check_spelling()
         self._literal = literal_pattern(added.values())
         bos, eos = surrounding_ids(self._library, source)
@@ -172,7 +184,8 @@ class LibraryTokenizer:
     @property
     def keeps_case(self) -> bool:
         """Whether lower-case bases are unknown letters; if so, give upper case."""
-        return not np.array_equal(self.encode("acgt"), self.encode("ACGT"))
+        lower, upper = self._encode_slice(["acgt" * 4, "ACGT" * 4])  # longer than any k-mer
+        return not np.array_equal(lower, upper)
 
     @property
     def sha256(self) -> str:
@@ -210,7 +223,26 @@ class LibraryTokenizer:
         list of b ndarrays, int32, shape (n_i,)
             Token ids.
         """
-        return [ids for some in self._encode_slices(slices_of(sequences)) for ids in some]
+        encoded = [ids for some in self._encode_slices(slices_of(sequences)) for ids in some]
+        if not self._warned:
+            self._warn_of_lower_case(sequences, encoded)
+        return encoded
+
+    def _warn_of_lower_case(
+        self, sequences: Sequence[str], encoded: Sequence[NDArray[np.int32]]
+    ) -> None:
+        """Say once that nothing of a text was known because of its case."""
+        tokens = sum(map(len, encoded))
+        if not tokens or any((ids != self._special.unk).any() for ids in encoded):
+            return
+        if any(letter in sequence for sequence in sequences for letter in "acgt"):
+            self._warned = True
+            log.warning(
+                "%s: all %d tokens of the text are unknown: this tokenizer keeps case and knows "
+                "upper-case bases only; give upper case (helixlm.tokenizers.base.in_its_case)",
+                self._source,
+                tokens,
+            )
 
     def _encode_slices(self, slices: Iterator[list[str]]) -> Iterable[list[NDArray[np.int32]]]:
         """Encode batches one by one: the library itself goes through each on all cores."""
@@ -319,7 +351,7 @@ class LibraryTokenizer:
         # Any other class, or a wish for other special tokens, would make transformers rebuild the
         # pipeline and give other ids than tokenizer.json does.
         settings = {key: settings[key] for key in settings if key not in REBUILDING}
-        settings["tokenizer_class"] = GENERAL_SETTINGS["tokenizer_class"]
+        settings["tokenizer_class"] = self.transformers_class
         if max_tokens is not None:
             settings["model_max_length"] = max_tokens
         folder = Path(folder)
@@ -430,10 +462,10 @@ def default_settings(tokenizer: LibraryTokenizer) -> dict[str, Any]:
     return settings_for(named, None)
 
 
-def check_class(settings: Mapping[str, Any], source: str) -> None:
+def check_class(settings: Mapping[str, Any], ours: str, source: str) -> None:
     """Warn where transformers reads this folder by other rules than tokenizer.json's."""
     name = settings.get("tokenizer_class")
-    if name not in (None, *READS_AS_IS):
+    if name not in (None, ours, *READS_AS_IS):
         log.warning(
             "%s: tokenizer_config.json names the class %s, with which transformers may give other "
             "ids than tokenizer.json does; helixlm follows tokenizer.json",

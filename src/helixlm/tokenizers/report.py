@@ -4,6 +4,7 @@ In: a tokenizer and sequences, streamed. Out: counts, and their description as t
 draws or writes files. All counts come from one pass, in memory that depends on the vocabulary only.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -22,7 +23,7 @@ class TokenizerReport:
     """Counts of the tokens of a text. Special tokens that surround sequences are not counted."""
 
     kind: str
-    """bpe or char"""
+    """bpe, char or kmer"""
     sha256: str
     """hash of tokenizer.json"""
     tokens: tuple[str, ...]
@@ -39,6 +40,8 @@ class TokenizerReport:
     """sequences in the text, empty ones too"""
     num_bases: int
     """letters in the text"""
+    overlap_bp: int = 0
+    """bases that a token shares with the one before it"""
 
     @property
     def vocab_size(self) -> int:
@@ -52,7 +55,7 @@ class TokenizerReport:
 
     @property
     def bases_per_token(self) -> float:
-        """Mean bases that a token of the text covers."""
+        """Letters of the text by its tokens: 1 and a little for overlapping k-mers."""
         return self.num_bases / self.num_tokens
 
     @property
@@ -72,7 +75,12 @@ class TokenizerReport:
 
     @property
     def unknown_base_share(self) -> float:
-        """Share (0 to 1) of the text's letters that are unknown."""
+        """Share (0 to 1) of the text's letters that are unknown.
+
+        NaN for overlapping k-mers, of which one letter makes several unknown.
+        """
+        if self.overlap_bp:
+            return math.nan
         return int(self.counts[self.unk]) / self.num_bases
 
     @property
@@ -92,8 +100,11 @@ class TokenizerReport:
         ``-sum(n_v * log2(n_v / n)) / bases`` over the tokens v. It is fitted to the text that it is
         measured on, so it is the least that a unigram model can cost there. Single bases of equal
         frequency cost 2 bits. Longer tokens may cost more than single bases: such a model also
-        gives probability to successions of tokens that the tokenizer never makes.
+        gives probability to successions of tokens that the tokenizer never makes. NaN for
+        overlapping k-mers, which spell each base several times.
         """
+        if self.overlap_bp:
+            return math.nan
         counts = self.counts[self.counts > 0].astype(np.float64)
         bits = -(counts * np.log2(counts / counts.sum())).sum()
         return float(bits) / self.num_bases + 0.0  # -0.0 for one kind of token reads badly
@@ -128,18 +139,23 @@ class TokenizerReport:
             How many of the most frequent tokens to list.
         """
         used = self.usable_tokens - self.unused_tokens
+        unknown = f"{int(self.counts[self.unk]):,}"
+        if self.overlap_bp:
+            unknown = f"in {unknown} tokens ({self.unknown_share:.3%} of them)"
+            cost = "not defined: overlapping k-mers spell each base several times"
+        else:
+            unknown += f" ({self.unknown_base_share:.3%} of the text)"
+            cost = f"{self.unigram_bits_per_base:.4f} bits per base (2 for single bases at random)"
         lines = [
             f"tokenizer          {self.kind}, {self.vocab_size:,} tokens, "
             f"tokenizer.json sha256 {self.sha256[:12]}",
             f"text               {self.num_bases:,} bases in {self.num_sequences:,} sequences, "
             f"{self.num_tokens:,} tokens",
             f"bases per token    {self.bases_per_token:.3f}",
-            f"unknown letters    {int(self.counts[self.unk]):,} "
-            f"({self.unknown_base_share:.3%} of the text)",
+            f"unknown letters    {unknown}",
             f"vocabulary in use  {used:,} of {self.usable_tokens:,} entries "
             f"({used / max(1, self.usable_tokens):.1%})",
-            f"unigram cost       {self.unigram_bits_per_base:.4f} bits per base "
-            "(2 for single bases at random)",
+            f"unigram cost       {cost}",
             "",
             f"{'length':>8} {'vocabulary':>11} {'text':>14} {'of tokens':>10}",
         ]
@@ -209,6 +225,7 @@ def tokenizer_report(
         unk=tokenizer.special.unk,
         num_sequences=num_sequences,
         num_bases=num_bases,
+        overlap_bp=tokenizer.overlap_bp,
     )
 
 
