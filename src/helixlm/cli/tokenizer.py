@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from helixlm.cli.arguments import Output
+from helixlm.cli.arguments import Memory, Output, Threads
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Train, use and describe tokenizers."
@@ -13,7 +13,11 @@ app = typer.Typer(
 
 Input = Annotated[
     list[Path],
-    typer.Option("--input", "-i", help="FASTA files, or one corpus that `prepare` made."),
+    typer.Option(
+        "--input",
+        "-i",
+        help="FASTA files, texts with one sequence on each line, or a corpus of `prepare`.",
+    ),
 ]
 
 
@@ -33,12 +37,15 @@ def train(
     ] = "exact",
     sample_every: Annotated[int, typer.Option(min=1, help="sample: every n-th window.")] = 10,
     part_bp: Annotated[
-        int, typer.Option("--part-bp", min=1, help="iterative: bases of a part.")
-    ] = 1_000_000_000,
+        int | None,
+        typer.Option("--part-bp", min=1, help="iterative: bases of a part. Default: each input."),
+    ] = None,
     special_order: Annotated[
         Literal["roberta", "published"],
         typer.Option(help="Order of the special tokens; published: as TinyDNABERT's script."),
     ] = "roberta",
+    memory: Memory = None,
+    threads: Threads = None,
 ) -> None:
     """Train a tokenizer and save it for AutoTokenizer.
 
@@ -64,7 +71,9 @@ def train(
         )
     except ValidationError as error:  # options that do not fit together
         raise InputError("; ".join(problem["msg"] for problem in error.errors())) from error
-    made = train_tokenizer(inputs, output, config, report=Terminal())
+    made = train_tokenizer(
+        inputs, output, config, memory_bytes=memory, threads=threads, report=Terminal()
+    )
     typer.echo(
         f"Wrote {output}: {made.kind}, {made.vocab_size:,} tokens\n"
         f"Next: helixlm tokenizer report {output} --input {inputs[0]}"

@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 from helixlm.jit import compiled
 from helixlm.tokenizers.base import TokenizerError
 
+
+class EmptyTextError(TokenizerError):
+    """A training text holds nothing to learn from."""
+
+
 Cells = NDArray[np.uint16]
 
 BREAK = 65535
@@ -85,8 +90,10 @@ def read_text(
 
     Raises
     ------
+    EmptyTextError
+        If the lines hold no A, C, G or T.
     TokenizerError
-        If the lines hold no A, C, G or T, or more than `max_bases` bases.
+        If they hold more than `max_bases` bases.
     """
     chunks: list[NDArray[np.uint8]] = []
     chunk = np.empty(CHUNK_BASES, dtype=np.uint8)
@@ -114,7 +121,7 @@ def read_text(
     if progress is not None:
         progress(num_lines, None)
     if num_bases == 0:
-        raise TokenizerError(f"nothing to train on: {num_lines} lines hold no letter A, C, G or T")
+        raise EmptyTextError(f"nothing to train on: {num_lines} lines hold no letter A, C, G or T")
     chunks.append(chunk[:used])
     del chunk
     cells = np.empty(sum(map(len, chunks)) + 1, dtype=np.uint16)
