@@ -281,6 +281,33 @@ def test_stage_by_stage_gives_the_same_store(helixlm, world, tmp_path):
     assert "expected one corpus folder" in err
 
 
+def test_vocabularies_are_compared(helixlm, tmp_path):
+    text = tmp_path / "lines.txt"
+    text.write_text("ACGTACGGTCA\nTTTTACGACG\n" * 50)
+    one, two, out = (tmp_path / name for name in ("one", "two", "out"))
+    for folder, size in ((one, 12), (two, 14)):
+        status, _, err = helixlm(
+            "tokenizer", "train", "-i", text, "--vocab-size", size, "-o", folder
+        )
+        assert status == 0, err
+    options = ("--input", text, "--sample-every", 1)
+    status, said, err = helixlm("tokenizer", "report", one, two, *options)
+    assert status == 0, err
+    assert "text: 1,050 bases in 100 sequences" in said
+    assert "Next: the same command with -o FOLDER" in said
+    named = (*options, "--names", "small, large", "-o")
+    status, said, err = helixlm("tokenizer", "report", one, two, *named, out)
+    assert status == 0, err
+    assert f"Wrote {out}" in said
+    assert "small" in (out / "pairs.csv").read_text()
+    status, _, err = helixlm("tokenizer", "report", one, two, *named, out)
+    assert status == 1
+    assert "the folder is not empty" in err
+    status, _, err = helixlm("tokenizer", "report", one, one, *options)
+    assert status == 1
+    assert "this tokenizer is given twice" in err
+
+
 def test_training_says_its_memory_and_keeps_to_it(helixlm, tmp_path):
     text = tmp_path / "lines.txt"
     text.write_text("ACGTACGGTCA\nTTTTACGACG\n" * 50)

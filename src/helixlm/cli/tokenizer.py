@@ -113,26 +113,50 @@ def encode(
 
 @app.command()
 def report(
-    tokenizer: Annotated[Path, typer.Argument(help="Tokenizer folder, or a run.")],
+    tokenizers: Annotated[
+        list[Path], typer.Argument(help="Tokenizer folders, or runs; several are compared.")
+    ],
     inputs: Input,
-    sample_every: Annotated[int, typer.Option(min=1, help="Take every n-th window.")] = 10,
+    names: Annotated[
+        str | None,
+        typer.Option(help="What to call them, separated by commas. Default: their paths."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write a page (NAME.html), or a folder with page, pictures and tables.",
+        ),
+    ] = None,
+    sample_every: Annotated[int, typer.Option(min=1, help="Take every n-th sequence.")] = 10,
 ) -> None:
-    """Describe a tokenizer on a text: bases a token, lengths, shares, bits a base.
+    """Describe a tokenizer on a text, or compare several: lengths, shares, overlap, bits a base.
 
     Example: helixlm tokenizer report run/tokenizer --input run/corpus
-    """
-    from helixlm.pipeline.prepare import training_sequences
-    from helixlm.tokenizers.bpe_train import every_nth
-    from helixlm.tokenizers.hf import load_tokenizer
-    from helixlm.tokenizers.report import tokenizer_report
 
-    inside = tokenizer / "tokenizer"
-    found = load_tokenizer(inside if inside.is_dir() else tokenizer)
-    typer.echo(
-        tokenizer_report(found, every_nth(training_sequences(inputs), sample_every)).as_text()
+    Example: helixlm tokenizer report exact sampled --input genome.fa -o compared
+    """
+    from helixlm.cli.progress import Terminal
+    from helixlm.pipeline.vocabularies import compare_vocabularies
+
+    found = compare_vocabularies(
+        tokenizers,
+        inputs,
+        output,
+        names=None if names is None else [name.strip() for name in names.split(",")],
+        sample_every=sample_every,
+        report=Terminal(),
     )
-    if inputs[0].is_dir():
-        typer.echo(f"Next: helixlm tokenizer encode {tokenizer} --input {inputs[0]} -o store")
+    several = len(tokenizers) > 1
+    typer.echo(found.as_text() if several else found.reports[0].as_text())
+    files = " ".join(map(str, inputs))
+    if output is not None:
+        typer.echo(f"Wrote {output}")
+    if several:
+        if output is None:
+            typer.echo("Next: the same command with -o FOLDER, for page, pictures and tables")
+    elif inputs[0].is_dir():
+        typer.echo(f"Next: helixlm tokenizer encode {tokenizers[0]} --input {inputs[0]} -o store")
     else:
-        files = " ".join(map(str, inputs))
         typer.echo(f"Next: helixlm prepare --fasta {files} -o corpus")

@@ -214,8 +214,8 @@ def train_bpe_by_parts(
     if lost:
         log.warning(
             "the vocabulary has %d entries, %d were asked: %d tokens, such as %s, were frequent "
-            "enough, but the two that they were merged from are not in the vocabulary; the method "
-            "'exact' has no such loss",
+            "enough, but merging by rank makes them from no two others; the method 'exact' has no "
+            "such loss",
             tokenizer.vocab_size,
             vocab_size,
             len(lost),
