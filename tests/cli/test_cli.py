@@ -1,7 +1,10 @@
 """The command line as a user meets it: help, exit status, messages, and one job end to end."""
 
+import contextlib
 import csv
+import io
 import json
+import logging
 import subprocess
 import sys
 
@@ -9,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from helixlm.cli import progress
-from helixlm.cli.main import repeat_options, run
+from helixlm.cli.main import LogLines, repeat_options, run
 from helixlm.data.simulate import simulate, small_config
 from helixlm.data.store import open_store
 from helixlm.pipeline.pretrain import pretrain
@@ -407,6 +410,15 @@ def test_a_line_of_progress_is_one_line(monkeypatch, capsys):
     [line] = [x for x in capsys.readouterr().err.splitlines() if "loss" in x]
     assert len(line) > 80
     assert line.endswith("loss 4.251  1.765 bits/base  lr 0.00053  10,470 tokens/s")
+
+
+def test_log_lines_go_where_standard_error_is_now():
+    """While rich draws a bar, it takes the place of standard error and writes lines above it."""
+    record = logging.LogRecord("helixlm", logging.INFO, "", 0, "part %d", (1,), None)
+    handler = LogLines()
+    with contextlib.redirect_stderr(io.StringIO()) as taken:
+        handler.emit(record)
+    assert taken.getvalue() == "part 1\n"
 
 
 def test_the_time_left_begins_anew_with_each_phase(monkeypatch, capsys):

@@ -29,7 +29,7 @@ class LogLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        typer.echo(self.format(record), err=True)
+        print(self.format(record), file=sys.stderr)
 
 
 app = typer.Typer(
