@@ -1,7 +1,10 @@
 """The command line as a user meets it: help, exit status, messages, and one job end to end."""
 
+import contextlib
 import csv
+import io
 import json
+import logging
 import subprocess
 import sys
 
@@ -9,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from helixlm.cli import progress
-from helixlm.cli.main import repeat_options, run
+from helixlm.cli.main import LogLines, repeat_options, run
 from helixlm.data.simulate import simulate, small_config
 from helixlm.data.store import open_store
 from helixlm.pipeline.pretrain import pretrain
@@ -281,6 +284,47 @@ def test_stage_by_stage_gives_the_same_store(helixlm, world, tmp_path):
     assert "expected one corpus folder" in err
 
 
+def test_vocabularies_are_compared(helixlm, tmp_path):
+    text = tmp_path / "lines.txt"
+    text.write_text("ACGTACGGTCA\nTTTTACGACG\n" * 50)
+    one, two, out = (tmp_path / name for name in ("one", "two", "out"))
+    for folder, size in ((one, 12), (two, 14)):
+        status, _, err = helixlm(
+            "tokenizer", "train", "-i", text, "--vocab-size", size, "-o", folder
+        )
+        assert status == 0, err
+    options = ("--input", text, "--sample-every", 1)
+    status, said, err = helixlm("tokenizer", "report", one, two, *options)
+    assert status == 0, err
+    assert "text: 1,050 bases in 100 sequences" in said
+    assert "Next: the same command with -o FOLDER" in said
+    named = (*options, "--names", "small, large", "-o")
+    status, said, err = helixlm("tokenizer", "report", one, two, *named, out)
+    assert status == 0, err
+    assert f"Wrote {out}" in said
+    assert "small" in (out / "pairs.csv").read_text()
+    status, _, err = helixlm("tokenizer", "report", one, two, *named, out)
+    assert status == 1
+    assert "the folder is not empty" in err
+    status, _, err = helixlm("tokenizer", "report", one, one, *options)
+    assert status == 1
+    assert "this tokenizer is given twice" in err
+
+
+def test_training_says_its_memory_and_keeps_to_it(helixlm, tmp_path):
+    text = tmp_path / "lines.txt"
+    text.write_text("ACGTACGGTCA\nTTTTACGACG\n" * 50)
+    options = ("tokenizer", "train", "-i", text, "--vocab-size", 12, "--threads", 1)
+    # In a process of its own: pytest takes the log lines of this one.
+    command = [sys.executable, "-m", "helixlm", *map(str, options), "--memory", "40MB"]
+    done = subprocess.run([*command, "-o", tmp_path / "t"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "INFO: memory: 0.0 MB for the text of 1050 bases, 40.0 MB for the index" in done.stderr
+    status, _, err = helixlm(*options, "--memory", "2KB", "-o", tmp_path / "u")
+    assert status == 1
+    assert "more than 1,000 bases, for which the memory given is too small" in err
+
+
 @pytest.mark.parametrize(
     "chosen", [["--methods", "all"], ["--methods", "kmer"], ["--seeds", "0", "1"]]
 )
@@ -368,6 +412,61 @@ def test_a_line_of_progress_is_one_line(monkeypatch, capsys):
     assert line.endswith("loss 4.251  1.765 bits/base  lr 0.00053  10,470 tokens/s")
 
 
+def test_log_lines_go_where_standard_error_is_now():
+    """While rich draws a bar, it takes the place of standard error and writes lines above it."""
+    record = logging.LogRecord("helixlm", logging.INFO, "", 0, "part %d", (1,), None)
+    handler = LogLines()
+    with contextlib.redirect_stderr(io.StringIO()) as taken:
+        handler.emit(record)
+    assert taken.getvalue() == "part 1\n"
+
+
+def test_the_time_left_begins_anew_with_each_phase(monkeypatch, capsys):
+    """Reading takes 100 s for 10 lines; merging then 1 s a merge, of which 8 are left."""
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
+    clock = iter([0.0, 100.0, 200.0, 201.0, 202.0, 300.0, 301.0, 302.0, 400.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.Terminal().stage("Training") as update:
+        for call in [(5, None), (10, None), (1, 10), (2, 10), (0, 10), (1, 10), (5, None)]:
+            update(*call)
+    said = capsys.readouterr().err.splitlines()
+    assert said[1:-1] == [
+        "Training: 5",
+        "Training: 10",
+        "Training: 1 of 10",  # another total: nothing is known of its speed
+        "Training: 2 of 10, about 8 s left",
+        "Training: 0 of 10",  # the count fell back: the next part
+        "Training: 1 of 10, about 9 s left",
+        "Training: 5",
+    ]
+
+
+def test_a_bar_forgets_the_speed_of_an_earlier_phase(monkeypatch):
+    terminal = progress.Terminal()
+    terminal.console = Console(force_terminal=True, width=100, record=True)
+    drawn = []
+    real = progress.Progress
+
+    def kept(*columns, **options):
+        drawn.append(real(*columns, **options))
+        return drawn[-1]
+
+    monkeypatch.setattr(progress, "Progress", kept)
+    with terminal.stage("Training") as update:
+        for done in range(1, 6):
+            update(done, 10)
+        [task] = drawn[0].tasks
+        assert task.speed is not None
+        update(3, None)
+        assert (task.total, task.completed, task.speed) == (None, 3, None)
+        update(4, None)
+        update(1, 10)
+        assert (task.total, task.completed, task.speed) == (10, 1, None)
+        update(10, 10)
+        update(2, 10)
+        assert (task.completed, task.finished, task.speed) == (2, False, None)
+
+
 def test_progress_draws_bars_on_a_terminal(monkeypatch):
     terminal = progress.Terminal()
     terminal.console = Console(force_terminal=True, width=100, record=True)
@@ -393,6 +492,14 @@ def test_progress_draws_bars_on_a_terminal(monkeypatch):
         (("tokenizer", "train", "-o", "t"), 1, "a byte-pair vocabulary is learned from a text"),
         (("tokenizer", "train", "--kind", "kmer", "--k", 9, "-o", "t"), 2, "Invalid value for"),
         (("tokenizer", "report", "t", "-i", "x", "--sample-every", 0), 2, "Invalid value for"),
+        (
+            ("tokenizer", "train", "-i", "x", "-o", "t", "--memory", "much"),
+            2,
+            "'much': expected a size such as 8GB",
+        ),
+        (("tokenizer", "train", "-i", "x", "-o", "t", "--memory", "0GB"), 2, "expected a size"),
+        (("tokenizer", "train", "-i", "x", "-o", "t", "--memory", "8iB"), 2, "expected a size"),
+        (("tokenizer", "train", "-i", "x", "-o", "t", "--threads", 0), 2, "Invalid value for"),
         (("simulate", "--seed", -1, "-o", "w"), 2, "Invalid value for '--seed'"),
         (("demo", "--seed", -1, "-o", "d"), 2, "Invalid value for '--seed'"),
         (("predict", "m", "-i", "x", "-o", "p", "--batch-size", 0), 2, "Invalid value for"),

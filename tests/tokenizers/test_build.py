@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from helixlm.tokenizers.base import TokenizerConfig, TokenizerError
-from helixlm.tokenizers.bpe_train import train_bpe
+from helixlm.tokenizers.bpe_train import train_bpe, train_bpe_by_parts
 from helixlm.tokenizers.build import build_tokenizer
 
 
@@ -40,6 +40,31 @@ def test_iterative_of_one_part_knows_the_tokens_of_exact(lines):
     assert set(whole.tokens) == set(train_bpe(lines, **settings).tokens)
     parts = TokenizerConfig(method="iterative", part_bp=2000, **settings)
     assert build_tokenizer(parts, lines).sha256 != whole.sha256
+
+
+def test_iterative_takes_each_file_as_a_part(lines):
+    settings = {"method": "iterative", "vocab_size": 40, "min_frequency": 2}
+    files = build_tokenizer(TokenizerConfig(**settings), lines[:20], lines[20:])
+    expected = train_bpe_by_parts([lines[:20], lines[20:]], vocab_size=40, min_frequency=2)
+    assert files.sha256 == expected.sha256
+    parts = TokenizerConfig(**settings, part_bp=1000)
+    by_bases = build_tokenizer(parts, lines[:20], lines[20:])
+    assert by_bases.sha256 == build_tokenizer(parts, lines).sha256 != files.sha256
+
+
+def test_exact_does_not_care_for_files(lines):
+    config = TokenizerConfig(vocab_size=40, min_frequency=2)
+    assert build_tokenizer(config, lines[:7], lines[7:]).sha256 == (
+        build_tokenizer(config, lines).sha256
+    )
+
+
+def test_memory_and_threads_reach_the_trainer(lines):
+    config = TokenizerConfig(vocab_size=40, min_frequency=2)
+    with pytest.raises(TokenizerError, match="memory given is too small"):
+        build_tokenizer(config, lines, memory_bytes=1000)
+    made = build_tokenizer(config, lines, memory_bytes=10**8, threads=1)
+    assert made.sha256 == build_tokenizer(config, lines).sha256
 
 
 def test_settings_reach_the_tokenizer(lines):

@@ -1,11 +1,43 @@
 """Options that several verbs share, written once."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_BINARY_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def bytes_of(text: str) -> int:
+    """Read an amount of memory.
+
+    Examples
+    --------
+    >>> bytes_of("8GB"), bytes_of("1.5 GiB"), bytes_of("500m"), bytes_of("4096")
+    (8000000000, 1610612736, 500000000, 4096)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\s*", text.upper())
+    if found is None or (found[3] and not found[2]) or float(found[1]) == 0:
+        raise typer.BadParameter(f"{text!r}: expected a size such as 8GB, 512MB or 8GiB")
+    units = _BINARY_UNITS if found[3] else _UNITS
+    return int(float(found[1]) * units[found[2]])
+
+
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder or file to write.")]
+Memory = Annotated[
+    int | None,
+    typer.Option(
+        "--memory",
+        parser=bytes_of,
+        metavar="SIZE",
+        help="Memory that training keeps to, such as 8GB. Default: 3 bytes a base.",
+    ),
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Threads. Default: one for each core.")
+]
 RecipeName = Annotated[
     str, typer.Option("--recipe", "-r", help="Built-in recipe (see: helixlm recipes) or YAML file.")
 ]

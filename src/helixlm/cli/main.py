@@ -23,6 +23,15 @@ from helixlm.cli import (
 from helixlm.errors import HelixError
 from helixlm.version import __version__
 
+
+class LogLines(logging.Handler):
+    """Writes to what is standard error now: while a bar is drawn, rich puts lines above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        print(self.format(record), file=sys.stderr)
+
+
 app = typer.Typer(
     name="helixlm",
     no_args_is_help=True,
@@ -128,7 +137,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     given = ["--debug", *(x for x in given if x != "--debug")] if debug else given
     logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s"
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(levelname)s: %(message)s",
+        handlers=[LogLines()],
     )
     logging.getLogger("helixlm").setLevel(logging.DEBUG if debug else logging.INFO)
     try:

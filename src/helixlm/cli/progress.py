@@ -34,7 +34,11 @@ class Terminal:
     def stage(
         self, title: str, total: int | None = None
     ) -> Iterator[Callable[[int, int | None], None]]:
-        """Draw a bar that counts up to `total`."""
+        """Draw a bar that counts up to `total`.
+
+        Where the total changes, or the count falls back, another phase of the work has begun, and
+        the estimate of the time left begins anew.
+        """
         with self._bar(title, total) as update:
             yield lambda done, known: update(done, known or total, "")
 
@@ -75,19 +79,28 @@ class Terminal:
         )
         with Progress(*columns, console=self.console) as progress:
             task = progress.add_task(title, total=total, text="")
-            yield lambda done, known, text: progress.update(
-                task, completed=done, total=known, text=text
-            )
+
+            def update(done: int, known: int | None, text: str) -> None:
+                drawn = progress.tasks[0]
+                if known != drawn.total or done < drawn.completed:
+                    drawn.total = known  # `reset` keeps the old total where the new one is None
+                    progress.reset(task, completed=done, text=text)
+                else:
+                    progress.update(task, completed=done, text=text)
+
+            yield update
 
     def _lines(self, title: str, begin: float) -> Callable[[int, int | None, str], None]:
         said = begin
-        first: tuple[float, int] | None = None
+        first: tuple[float, int] | None = None  # when the phase began, and with what count
+        last: tuple[int, int | None] = (0, None)
 
         def update(done: int, total: int | None, text: str) -> None:
-            nonlocal said, first
+            nonlocal said, first, last
             now = time.monotonic()
-            if first is None:
+            if first is None or total != last[1] or done < last[0]:
                 first = (now, done)
+            last = (done, total)
             if now - said < PLAIN_SECONDS:
                 return
             said = now

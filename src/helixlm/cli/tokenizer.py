@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from helixlm.cli.arguments import Output
+from helixlm.cli.arguments import Memory, Output, Threads
 from helixlm.tokenizers.presets import PresetName
 
 app = typer.Typer(
@@ -14,7 +14,11 @@ app = typer.Typer(
 
 Input = Annotated[
     list[Path],
-    typer.Option("--input", "-i", help="FASTA files, or one corpus that `prepare` made."),
+    typer.Option(
+        "--input",
+        "-i",
+        help="FASTA files, texts with one sequence on each line, or a corpus of `prepare`.",
+    ),
 ]
 
 
@@ -69,7 +73,7 @@ def train(
     ] = None,
     part_bp: Annotated[
         int | None,
-        typer.Option("--part-bp", min=1, help="iterative: bases of a part. Default: 1000000000."),
+        typer.Option("--part-bp", min=1, help="iterative: bases of a part. Default: each input."),
     ] = None,
     special_order: Annotated[
         Literal["roberta", "published", "dnabert2", "gena-lm"] | None,
@@ -85,6 +89,8 @@ def train(
             min=1, help="Longest input of the model in tokens. Default: the preset's, else 512."
         ),
     ] = None,
+    memory: Memory = None,
+    threads: Threads = None,
 ) -> None:
     """Train or make a tokenizer and save it for AutoTokenizer.
 
@@ -116,7 +122,9 @@ def train(
         config = TokenizerConfig(**{name: x for name, x in options.items() if x is not None})
     except ValidationError as error:  # options that do not fit together
         raise InputError("; ".join(problem["msg"] for problem in error.errors())) from error
-    made = train_tokenizer(inputs or [], output, config, report=Terminal())
+    made = train_tokenizer(
+        inputs or [], output, config, memory_bytes=memory, threads=threads, report=Terminal()
+    )
     typer.echo(
         f"Wrote {output}: {made.kind}, {made.vocab_size:,} tokens\n"
         f"Next: helixlm tokenizer report {output} --input {inputs[0] if inputs else 'CORPUS'}"
@@ -156,26 +164,50 @@ def encode(
 
 @app.command()
 def report(
-    tokenizer: Annotated[Path, typer.Argument(help="Tokenizer folder, or a run.")],
+    tokenizers: Annotated[
+        list[Path], typer.Argument(help="Tokenizer folders, or runs; several are compared.")
+    ],
     inputs: Input,
-    sample_every: Annotated[int, typer.Option(min=1, help="Take every n-th window.")] = 10,
+    names: Annotated[
+        str | None,
+        typer.Option(help="What to call them, separated by commas. Default: their paths."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write a page (NAME.html), or a folder with page, pictures and tables.",
+        ),
+    ] = None,
+    sample_every: Annotated[int, typer.Option(min=1, help="Take every n-th sequence.")] = 10,
 ) -> None:
-    """Describe a tokenizer on a text: bases a token, lengths, shares, bits a base.
+    """Describe a tokenizer on a text, or compare several: lengths, shares, overlap, bits a base.
 
     Example: helixlm tokenizer report run/tokenizer --input run/corpus
-    """
-    from helixlm.pipeline.prepare import training_sequences
-    from helixlm.tokenizers.bpe_train import every_nth
-    from helixlm.tokenizers.hf import load_tokenizer
-    from helixlm.tokenizers.report import tokenizer_report
 
-    inside = tokenizer / "tokenizer"
-    found = load_tokenizer(inside if inside.is_dir() else tokenizer)
-    typer.echo(
-        tokenizer_report(found, every_nth(training_sequences(inputs), sample_every)).as_text()
+    Example: helixlm tokenizer report exact sampled --input genome.fa -o compared
+    """
+    from helixlm.cli.progress import Terminal
+    from helixlm.pipeline.vocabularies import compare_vocabularies
+
+    found = compare_vocabularies(
+        tokenizers,
+        inputs,
+        output,
+        names=None if names is None else [name.strip() for name in names.split(",")],
+        sample_every=sample_every,
+        report=Terminal(),
     )
-    if inputs[0].is_dir():
-        typer.echo(f"Next: helixlm tokenizer encode {tokenizer} --input {inputs[0]} -o store")
+    several = len(tokenizers) > 1
+    typer.echo(found.as_text() if several else found.reports[0].as_text())
+    files = " ".join(map(str, inputs))
+    if output is not None:
+        typer.echo(f"Wrote {output}")
+    if several:
+        if output is None:
+            typer.echo("Next: the same command with -o FOLDER, for page, pictures and tables")
+    elif inputs[0].is_dir():
+        typer.echo(f"Next: helixlm tokenizer encode {tokenizers[0]} --input {inputs[0]} -o store")
     else:
-        files = " ".join(map(str, inputs))
         typer.echo(f"Next: helixlm prepare --fasta {files} -o corpus")

@@ -47,6 +47,7 @@ _OTHER_FORMATS = (
     (b"\x43\x27\x41\x1a", "2bit"),
     (b"\x1a\x41\x27\x43", "2bit"),
     (b"BAM\x01", "BAM"),
+    (b"PAR1", "Parquet"),
     (b"\xff\xfe", "text in UTF-16"),
     (b"\xfe\xff", "text in UTF-16"),
 )
@@ -88,7 +89,7 @@ def iter_parts(path: Path, blocks: Iterable[bytes]) -> Iterator[Part]:
     blocks = iter(blocks)
     parser = _Parser(path)
     try:
-        for block in _tidy(blocks):
+        for block in tidy(blocks):
             yield from parser.feed(block)
         parser.finish()
     except FastaError:
@@ -99,7 +100,7 @@ def iter_parts(path: Path, blocks: Iterable[bytes]) -> Iterator[Part]:
         raise
 
 
-def _hint(letter: str) -> str:
+def letter_hint(letter: str) -> str:
     """Return what to do about a letter, if it is a known one."""
     if letter in "Uu":
         return "; this is RNA: write T in place of U"
@@ -120,7 +121,7 @@ def _hint(letter: str) -> str:
     return "; the file may be damaged or not be text"
 
 
-def _tidy(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def tidy(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Give every line the end of Unix; drop a byte-order mark and blanks at line ends."""
     held = b""
     for number, block in enumerate(blocks):
@@ -279,7 +280,7 @@ class _Parser:
         return FastaError(
             f"{self.path}:{line}: record {self.contig!r}, column {column:,}: found {letter!r}, "
             f"expected A, C, G, T, N or another IUPAC code (RYSWKMBDHV) in either case"
-            f"{_hint(letter)}"
+            f"{letter_hint(letter)}"
         )
 
     def _not_fasta(self, body: bytes) -> FastaError:

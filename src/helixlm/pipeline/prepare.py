@@ -1,4 +1,4 @@
-"""The first two verbs alone: a corpus from FASTA files, and a tokenizer from a corpus or FASTA."""
+"""The first two verbs alone: a corpus from FASTA, and a tokenizer from a corpus, FASTA or text."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from helixlm.data.corpus import Corpus, open_corpus, prepare_corpus
 from helixlm.data.fasta import iter_chunks
 from helixlm.data.folder import new_folder, refuse_existing
+from helixlm.data.text_lines import holds_sequence_lines, iter_text_lines
 from helixlm.data.windows import Window, WindowConfig, segments
 from helixlm.errors import InputError
 from helixlm.pipeline.progress import Reporter, Silent
@@ -75,6 +76,8 @@ def train_tokenizer(
     output: str | Path,
     config: TokenizerConfig | None = None,
     *,
+    memory_bytes: int | None = None,
+    threads: int | None = None,
     report: Reporter | None = None,
 ) -> Tokenizer:
     """Train, or construct, a tokenizer and save it for AutoTokenizer.
@@ -82,12 +85,15 @@ def train_tokenizer(
     Parameters
     ----------
     inputs : sequence of path
-        Corpus folders, of which the training windows are used, or FASTA files, of which windows
-        are cut with TinyDNABERT's settings. May be empty where there is nothing to train.
+        What `training_sequences` reads. Each is a part of its own where the method is iterative
+        and the configuration names no bases of a part. May be
+        empty where there is nothing to train.
     output : path
         Folder to write; it must not exist yet.
     config : TokenizerConfig, optional
         What to make; TinyDNABERT's tokenizer if not given.
+    memory_bytes, threads : int, optional
+        What training may use, see `helixlm.tokenizers.bpe_train.train_bpe`. They change no result.
     report : Reporter, optional
         Where to show progress.
 
@@ -112,19 +118,52 @@ def train_tokenizer(
         )
     refuse_existing(output)
     with (report or Silent()).stage("Training the tokenizer") as progress:
-        made = build_tokenizer(config, training_sequences(inputs), progress=progress)
+        made = build_tokenizer(
+            config,
+            *(training_sequences([path]) for path in inputs),
+            memory_bytes=memory_bytes,
+            threads=threads,
+            progress=progress,
+        )
     with new_folder(output) as folder:
         made.save(folder)
     return load_tokenizer(output)
 
 
 def training_sequences(inputs: Sequence[str | Path]) -> Iterator[str]:
-    """Yield the training windows of corpora, and the windows of FASTA files."""
+    """Yield the sequences of corpora, FASTA files and texts; a file's contents tell which it is.
+
+    Parameters
+    ----------
+    inputs : sequence of path
+        Corpus folders, of which the training windows are used; FASTA files, of which windows are
+        cut with TinyDNABERT's settings; or texts with one sequence on each line, which are used as
+        they are. Files are plain, gzip or bgzip; a pipe is taken for FASTA.
+
+    Yields
+    ------
+    str
+        In the case of the input, streamed.
+
+    Raises
+    ------
+    InputError
+        If there is no such input, or it is none of these.
+    StateError
+        If a folder holds no corpus.
+    """
     config = WindowConfig()
     for path in map(Path, inputs):
+        if not path.exists():
+            raise InputError(
+                f"{path}: no such file or folder, expected FASTA, a text with one sequence on each "
+                "line, or a corpus folder that 'helixlm prepare' wrote"
+            )
         if path.is_dir():
             yield from open_corpus(path).iter_sequences("train")
-            continue
-        for part in segments(iter_chunks(path, config.chunk_bp), config, seed=0):
-            if isinstance(part, Window):
-                yield part.sequence
+        elif path.is_file() and holds_sequence_lines(path):
+            yield from iter_text_lines(path)
+        else:
+            for part in segments(iter_chunks(path, config.chunk_bp), config, seed=0):
+                if isinstance(part, Window):
+                    yield part.sequence

@@ -82,6 +82,7 @@ def curve_chart(
     from_zero: bool = False,
     write: Callable[[float], str] = fixed,
     ticks: Callable[[Sequence[float]], list[str]] = tick_labels,
+    ends: bool = True,
 ) -> Markup:
     """Draw lines over steps with horizontal references, each named at its right end.
 
@@ -103,6 +104,9 @@ def curve_chart(
         Writes the last value of a line beside its name.
     ticks : callable
         Writes the ticks of the vertical axis.
+    ends : bool
+        Name the lines at their right ends, with the last value; or else in a row above, where the
+        ends lie too close together.
 
     Returns
     -------
@@ -127,8 +131,9 @@ def curve_chart(
     values = tick_values(low, high, most=6 if height > 280 else 5)
     texts = ticks(values)
     left = 8 + max(text_width(text) for text in texts)
-    right = width - 20 - max(text_width(text) for text, _, _ in labels)
-    top, bottom = 26.0, height - 34
+    right = width - 20 - max(text_width(text) for text, _, _ in labels) if ends else width - 8
+    names = [] if ends else _rows([s for s, _ in lines], width)
+    top, bottom = 26.0 + 18 * len(names), height - 34
     x = Scale(min(0.0, *xs), max(1.0, *xs), left, right)
     y = Scale(low, high, bottom, top)
 
@@ -137,7 +142,7 @@ def curve_chart(
     for value, text in zip(values, texts, strict=True):
         add(svg, "line", x1=left, x2=right, y1=y(value), y2=y(value), css="grid")
         add(svg, "text", text, x=left - 6, y=y(value) + 4, css="tick end")
-    _step_axis(svg, x, bottom, x_name, most=3 if width < 500 else 6)
+    _step_axis(svg, x, bottom, x_name, most=3 if ends and width < 500 else 6)
     for reference in references:
         add(
             svg,
@@ -158,6 +163,13 @@ def curve_chart(
             for (a, b), (cx, cy) in zip(thinned(points), places, strict=True):
                 dot = add(svg, "circle", cx=cx, cy=cy, r=radius, css=f"dot {line.css}")
                 add(dot, "title", f"{line.name}, {x_name} {count(a)}: {write(b)}")
+    for row, members in enumerate(names):
+        for at, line in members:
+            level = 29 + 18 * row
+            add_path(svg, [(at, level), (at + 16, level)], f"line {line.css}")
+            add(svg, "text", line.name, x=at + 21, y=level + 4, css="label")
+    if not ends:
+        return to_markup(svg)
     wanted = [y(value) for _, value, _ in labels]
     for (text, _, css), at, place in zip(
         labels, wanted, spread(wanted, FONT + 3, top, bottom), strict=True
@@ -165,6 +177,20 @@ def curve_chart(
         add_path(svg, [(right + 1, at), (right + 7, place), (right + 13, place)], f"leader {css}")
         add(svg, "text", text, x=right + 16, y=place + 4, css="label")
     return to_markup(svg)
+
+
+def _rows(lines: Sequence[Series], width: float) -> list[list[tuple[float, Series]]]:
+    """Place names side by side, in as many rows as they need: (left end, line) by row."""
+    rows: list[list[tuple[float, Series]]] = []
+    at = width
+    for line in lines:
+        needed = 21 + text_width(line.name) + 16
+        if at + needed > width:
+            rows.append([])
+            at = 0.0
+        rows[-1].append((at, line))
+        at += needed
+    return rows
 
 
 def _step_axis(svg: ElementTree.Element, x: Scale, bottom: float, name: str, *, most: int) -> None:

@@ -110,7 +110,7 @@ def render_report(report: RunReport) -> str:
     str
         HTML that is well-formed XML too; characters that XML cannot hold are replaced.
     """
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     facts = report.finetune if report.finetune and report.finetune.tasks else None
     page = template.render(
         report=report,
@@ -129,7 +129,8 @@ def render_report(report: RunReport) -> str:
 
 
 @functools.cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what renders the templates: it escapes, and knows how to write numbers."""
     environment = Environment(
         loader=PackageLoader("helixlm.report", "templates"),
         autoescape=True,
@@ -197,7 +198,7 @@ def _curves(report: RunReport) -> dict[str, Any] | None:
             y_name="masked tokens guessed right",
             from_zero=True,
             write=percent,
-            ticks=_percent_ticks,
+            ticks=percent_ticks,
         ),
     ]
     machine = [
@@ -266,7 +267,8 @@ def _about_curve(
     return "; ".join(parts).capitalize() + "." if parts else ""
 
 
-def _percent_ticks(values: Sequence[float]) -> list[str]:
+def percent_ticks(values: Sequence[float]) -> list[str]:
+    """Write the ticks of an axis of shares in percent."""
     return [f"{text} %" for text in tick_labels([round(100 * v, 9) for v in values])]
 
 

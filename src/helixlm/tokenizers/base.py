@@ -76,8 +76,9 @@ class TokenizerConfig(BaseModel):
     rarer tokens replaced (dnaGrinder). What the shortcuts lose: helixlm tokenizer report"""
     sample_every: int = Field(default=10, ge=1)
     """method sample: train on every n-th sequence, starting with the first"""
-    part_bp: int = Field(default=1_000_000_000, ge=1)
-    """method iterative: least bases of a part, which whole sequences make up"""
+    part_bp: int | None = Field(default=None, ge=1)
+    """method iterative: least bases of a part, which whole sequences make up; null: each file, or
+    corpus, is a part, as dnaGrinder has it"""
     max_token_bp: int | None = Field(default=None, ge=2)
     """bpe: longest token in bases; null: no limit"""
     max_tokens: int | None = Field(default=512, ge=1)

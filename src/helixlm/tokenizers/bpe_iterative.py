@@ -1,41 +1,75 @@
 """dnaGrinder's byte-pair training: part by part, the rarer tokens replaced.
 
-In: lines of letters, and how many bases make a part. Out: merges. The paper says what happens to
-the vocabulary, not how a tokenizer is made from tokens that come from several trainings; what was
-decided here is marked so.
+In: the parts of a text, and who learns from one. Out: merges. The paper says what happens to the
+vocabulary, but not how a tokenizer is made from tokens that come from several trainings, and its
+code is not public. So some of this is its text, and some is our reading of it.
 
-- The first part gives a vocabulary with frequencies. Decided here: a token's frequency is how often
-  its two parts stood side by side when they were merged.
-- Each further part gives one of the same size. A token that is known adds its frequency; a token
-  that is new stands with its frequency in this part alone, also if it was once known and lost. The
-  most frequent ones stay.
+Published (section 2.1.1):
+
+- The first file gives a vocabulary of the full size; each further file is trained on by itself.
+- A token of the new file that is in the vocabulary adds its new occurrences to its frequency.
+- A token that is not there has its frequency in the new file alone, also if it was there once.
+- Tokens of the new file replace those of the vocabulary that are less frequent; its size stays.
+
+Decided here, where the text is silent:
+
+- A file's tokens are the vocabulary that exact training on that file alone gives, of the same size.
+- A token's frequency is how often its two parts stood side by side when they were merged.
+- "More frequently" is meant strictly: among equals the token that was there first stays.
+- The four bases and the special tokens always stay.
 - At the end the tokens are put in the order of their frequencies, and each is spelled by two of
-  those before it, as merging by rank would have it. A token that cannot be spelled by two is left
-  out and counted (decided here: an encoder by rank could never make it).
+  those before it, as merging by rank would have it. One that cannot be spelled by two is left out
+  and counted: an encoder that merges by rank could never make it.
+
+With a single part the merges are those of exact training.
 
 References
 ----------
 The dnaGrinder paper (arXiv:2409.15697), section 2.1.1.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 
-BASES = "ACGT"
+log = logging.getLogger(__name__)
 
 
-def parts_of(lines: Iterable[str], part_bp: int) -> Iterator[list[str]]:
-    """Group lines into parts of at least so many letters; the last may be shorter."""
-    part: list[str] = []
-    letters = 0
-    for line in lines:
-        part.append(line)
+def parts_of(lines: Iterable[str], part_bp: int) -> Iterator[Iterator[str]]:
+    """Cut a text into parts of at least so many letters; the last may be shorter.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        The text, read once.
+    part_bp : int
+        Letters of a part, 1 or more: lines are taken until they have so many.
+
+    Yields
+    ------
+    iterator of str
+        The lines of a part, streamed: it must be used up before the next part is asked for.
+
+    Examples
+    --------
+    >>> [list(part) for part in parts_of(["AC", "G", "TTT", "A"], 3)]
+    [['AC', 'G'], ['TTT'], ['A']]
+    """
+    lines = iter(lines)
+    for first in lines:
+        yield _part(first, lines, part_bp)
+
+
+def _part(first: str, rest: Iterator[str], part_bp: int) -> Iterator[str]:
+    """Yield a line and those after it until they have so many letters."""
+    yield first
+    letters = len(first)
+    while letters < part_bp:
+        line = next(rest, None)
+        if line is None:
+            return
+        yield line
         letters += len(line)
-        if letters >= part_bp:
-            yield part
-            part, letters = [], 0
-    if part:
-        yield part
 
 
 def replace_rarer(known: Mapping[str, int], found: Mapping[str, int], size: int) -> dict[str, int]:
@@ -71,9 +105,14 @@ def spell(tokens: Iterable[str]) -> tuple[list[tuple[str, str]], list[str]]:
     Returns
     -------
     list of (str, str)
-        Merges. A token that needs a later one comes right after it.
+        Merges. A token that needs one of a later place comes after all that do not.
     list of str
         Tokens that no two others spell.
+
+    Examples
+    --------
+    >>> spell(["ACG", "AC", "TTT", "GG"])
+    ([('A', 'C'), ('G', 'G'), ('AC', 'G')], ['TTT'])
     """
     merges: list[tuple[str, str]] = []
     ranks: dict[tuple[str, str], int] = {}
@@ -105,20 +144,17 @@ def _merged(token: str, ranks: Mapping[tuple[str, str], int]) -> list[str]:
 
 
 def iterative_merges(
-    lines: Iterable[str],
+    parts: Iterable[Iterable[str]],
     *,
-    part_bp: int,
     size: int,
-    learn: Callable[[list[str]], Mapping[str, int]],
+    learn: Callable[[Iterable[str]], Mapping[str, int]],
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """Train on one part after the other.
 
     Parameters
     ----------
-    lines : iterable of str
-        The text, read once.
-    part_bp : int
-        Letters of a part.
+    parts : iterable of iterable of str
+        The lines of each part, read once.
     size : int
         Tokens of two letters and more to keep.
     learn : callable
@@ -132,6 +168,8 @@ def iterative_merges(
         Tokens that were frequent enough, but that no two others spell.
     """
     known: dict[str, int] = {}
-    for part in parts_of(lines, part_bp):
-        known = replace_rarer(known, learn(part), size)
+    for number, part in enumerate(parts, 1):
+        kept = replace_rarer(known, learn(part), size)
+        log.info("part %d: %d tokens are new in the vocabulary", number, len(kept.keys() - known))
+        known = kept
     return spell(known)

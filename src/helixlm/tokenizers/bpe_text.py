@@ -15,6 +15,11 @@ from helixlm.tokenizers.base import TokenizerError
 
 Codes = NDArray[np.uint8]
 
+
+class EmptyTextError(TokenizerError):
+    """A training text holds nothing to learn from."""
+
+
 STOP = 255
 PIECE = 1 << 20
 """letters of a line that are read at once"""
@@ -72,8 +77,10 @@ def read_text(
 
     Raises
     ------
+    EmptyTextError
+        If the lines hold no A, C, G or T.
     TokenizerError
-        If the lines hold no A, C, G or T, or more than `max_bases` bases.
+        If they hold more than `max_bases` bases.
     """
     cells = np.empty(LEAST_CELLS, dtype=np.uint8)
     used = num_lines = num_bases = num_runs = 0
@@ -99,7 +106,7 @@ def read_text(
     if progress is not None:
         progress(num_lines, None)
     if num_bases == 0:
-        raise TokenizerError(f"nothing to train on: {num_lines} lines hold no letter A, C, G or T")
+        raise EmptyTextError(f"nothing to train on: {num_lines} lines hold no letter A, C, G or T")
     wanted = min(max_regions, num_bases // LEAST_REGION_BASES)
     wanted = max(1, wanted, -(-num_bases // MOST_REGION_BASES))
     return TrainingText(_regions(cells, used, wanted), num_lines, num_bases, num_runs)

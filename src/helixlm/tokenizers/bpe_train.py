@@ -18,7 +18,12 @@ from helixlm.tokenizers.base import SPECIAL_ORDERS, SpecialOrder, TokenizerError
 from helixlm.tokenizers.bpe import BASES, BpeTokenizer, bpe_tokenizer
 from helixlm.tokenizers.bpe_iterative import iterative_merges
 from helixlm.tokenizers.bpe_merges import Merge, learn_merges
-from helixlm.tokenizers.bpe_text import LEAST_BYTES_A_BASE, TrainingText, read_text
+from helixlm.tokenizers.bpe_text import (
+    LEAST_BYTES_A_BASE,
+    EmptyTextError,
+    TrainingText,
+    read_text,
+)
 
 log = logging.getLogger(__name__)
 
@@ -132,9 +137,8 @@ def train_bpe(
 
 
 def train_bpe_by_parts(
-    lines: Iterable[str],
+    parts: Iterable[Iterable[str]],
     *,
-    part_bp: int,
     vocab_size: int = 4096,
     min_frequency: int = 4,
     special_order: SpecialOrder = "roberta",
@@ -148,13 +152,12 @@ def train_bpe_by_parts(
 
     Parameters
     ----------
-    lines : iterable of str
-        Sequences.
-    part_bp : int
-        Letters of a part: lines are taken until they have so many.
+    parts : iterable of iterable of str
+        The sequences of each part, such as those of each file, or what `parts_of` gives. A part
+        that holds no two bases side by side is passed over, with a warning.
     vocab_size, min_frequency, special_order, max_token_bp, max_tokens, memory_bytes, threads,
     progress
-        As `train_bpe` has them; the memory is that of one part beside its lines.
+        As `train_bpe` has them; the memory is that of one part. The progress begins anew with each.
 
     Returns
     -------
@@ -165,28 +168,65 @@ def train_bpe_by_parts(
     Raises
     ------
     TokenizerError
-        As `train_bpe`, for any part.
+        As `train_bpe`: for any part, and an `EmptyTextError` if there is nothing to learn in all
+        of them.
+
+    References
+    ----------
+    The dnaGrinder paper (arXiv:2409.15697), section 2.1.1.
     """
     fixed = _fixed(vocab_size, special_order, max_token_bp)
 
-    def learn(part: list[str]) -> dict[str, int]:
-        _, merges = _learn(
-            part, vocab_size - fixed, min_frequency, max_token_bp, memory_bytes, threads, progress
-        )
+    problems: list[EmptyTextError] = []
+    learned = 0
+
+    def learn(part: Iterable[str]) -> dict[str, int]:
+        nonlocal learned
+        try:
+            _, merges = _learn(
+                part,
+                vocab_size - fixed,
+                min_frequency,
+                max_token_bp,
+                memory_bytes,
+                threads,
+                progress,
+            )
+        except EmptyTextError as error:
+            problems.append(error)
+            return {}
+        learned += 1
         frequencies = (merge.frequency for merge in merges)
         return dict(zip(_spelled(merges)[len(BASES) :], frequencies, strict=True))
 
-    merges, lost = iterative_merges(lines, part_bp=part_bp, size=vocab_size - fixed, learn=learn)
+    merges, lost = iterative_merges(parts, size=vocab_size - fixed, learn=learn)
+    if not learned:
+        raise problems[-1] if problems else EmptyTextError("nothing to train on: no part was given")
+    for problem in problems:
+        log.warning("a part of the text was passed over: %s", problem)
+    if learned == 1:
+        log.warning(
+            "the text is a single part, so the method 'iterative' gives what 'exact' gives: give "
+            "several files, or the bases of a part"
+        )
     tokenizer = bpe_tokenizer(merges, special_order=special_order, max_tokens=max_tokens)
-    if tokenizer.vocab_size < vocab_size:
+    if lost:
         log.warning(
             "the vocabulary has %d entries, %d were asked: %d tokens, such as %s, were frequent "
-            "enough, but the two that they were merged from are not in the vocabulary; the method "
-            "'exact' has no such loss",
+            "enough, but merging by rank makes them from no two others; the method 'exact' has no "
+            "such loss",
             tokenizer.vocab_size,
             vocab_size,
             len(lost),
-            lost[0] if lost else "none",
+            lost[0],
+        )
+    elif tokenizer.vocab_size < vocab_size:
+        log.warning(
+            "the vocabulary has %d entries, %d were asked: no more pairs occur %d times in a part "
+            "of the training text; give larger parts, or a lower minimum frequency",
+            tokenizer.vocab_size,
+            vocab_size,
+            min_frequency,
         )
     return tokenizer
 
@@ -229,7 +269,7 @@ def _learn(
         progress=progress,
     )
     if num_merges and text.num_bases == text.num_runs:
-        raise TokenizerError(
+        raise EmptyTextError(
             f"nothing to merge: the training text of {text.num_lines} lines holds no two bases "
             "side by side; give longer sequences"
         )

@@ -1,13 +1,15 @@
 """What a tokenizer does to a text: token lengths, use of the vocabulary, cost in bits per base.
 
-In: a tokenizer and sequences, streamed. Out: counts, and their description as text; nothing here
-draws or writes files. All counts come from one pass, in memory that depends on the vocabulary only.
+In: tokenizers and sequences, streamed. Out: counts, and their description as text; nothing here
+draws or writes files. All counts come from one pass, in memory that depends on the vocabulary and
+the longest sequence only. What several tokenizers do to one text is compared in compare.py.
 """
 
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,10 @@ from numpy.typing import NDArray
 from helixlm.tokenizers.base import Tokenizer, TokenizerError, in_its_case
 
 SEQUENCES_AT_ONCE = 1024
+BASES_AT_ONCE = 1 << 22
 BAR_WIDTH = 30
+
+_KNOWN = re.compile("[ACGT]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +39,16 @@ class TokenizerReport:
     """whether the token stands for known bases, shape (V,): not so for special tokens and unk"""
     counts: NDArray[np.int64]
     """how often each token occurs in the text, shape (V,)"""
+    odd_counts: NDArray[np.int64]
+    """those of `counts` in every second sequence, from the second on, shape (V,)"""
     unk: int
     """id of the unknown token"""
     num_sequences: int
     """sequences in the text, empty ones too"""
     num_bases: int
     """letters in the text"""
+    num_left_out: int = 0
+    """letters that are not counted, because they are none of A, C, G and T"""
     overlap_bp: int = 0
     """bases that a token shares with the one before it"""
 
@@ -108,6 +117,54 @@ class TokenizerReport:
         counts = self.counts[self.counts > 0].astype(np.float64)
         bits = -(counts * np.log2(counts / counts.sum())).sum()
         return float(bits) / self.num_bases + 0.0  # -0.0 for one kind of token reads badly
+
+    @property
+    def held_out_bits_per_base(self) -> float | None:
+        """Bits per base in one half of the text of a model that was fitted to the other half.
+
+        Token frequencies are taken from the first, third, fifth, ... sequence, and the cost is that
+        of the others: ``-sum(odd_v * log2(p_v)) / bases`` with ``p_v = (even_v + 1/2) / (even +
+        V / 2)``, where V counts the tokens for bases and the unknown one. Unlike
+        `unigram_bits_per_base` this charges a vocabulary for entries too rare to be known well.
+        Sequences that lie side by side in a genome are in different halves, so repeats are in both.
+        None if there are no two sequences with letters.
+
+        References
+        ----------
+        The half is the estimate of Krichevsky & Trofimov (1981), The performance of universal
+        encoding, IEEE Transactions on Information Theory 27, 199-207.
+        """
+        can_occur = self.is_base.copy()
+        can_occur[self.unk] = True
+        even = (self.counts - self.odd_counts)[can_occur]
+        odd, bases = self.odd_counts[can_occur], int((self.odd_counts * self.token_bp).sum())
+        if not even.sum() or not bases:
+            return None
+        probability = (even + 0.5) / (even.sum() + 0.5 * len(even))
+        return float(-(odd * np.log2(probability)).sum()) / bases
+
+    @property
+    def base_shares(self) -> NDArray[np.float64]:
+        """Share (0 to 1) of the text's letters that each token covers, shape (V,)."""
+        covered = self.counts * self.token_bp
+        return covered / max(1, int(covered.sum()))
+
+    @property
+    def by_use(self) -> NDArray[np.int64]:
+        """Ids of the tokens for bases that the text uses, those that cover most letters first."""
+        shares = np.where(self.is_base, self.base_shares, 0)
+        order = np.argsort(-shares, kind="stable")
+        return order[: int((shares > 0).sum())]
+
+    @property
+    def coverage(self) -> NDArray[np.float64]:
+        """Share (0 to 1) of the letters that the first 1, 2, 3, ... tokens `by_use` cover."""
+        return np.cumsum(self.base_shares[self.by_use])
+
+    def tokens_for(self, share: float) -> int | None:
+        """Return how many tokens `by_use` cover a share of the letters; None if all do not."""
+        enough = np.flatnonzero(self.coverage >= share - 1e-12)
+        return int(enough[0]) + 1 if len(enough) else None
 
     def frequent(self, count: int = 10) -> list[tuple[str, int, float]]:
         """List the most frequent tokens of the text.
@@ -198,35 +255,141 @@ def tokenizer_report(
     TokenizerError
         If the sequences hold no letter.
     """
-    token_bp = tokenizer.token_bp
-    is_base = np.ones(tokenizer.vocab_size, dtype=np.bool_)
-    is_base[tokenizer.special_ids] = False
-    counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
-    num_sequences = num_bases = 0
-    text = iter(sequences)
-    while batch := list(islice(text, SEQUENCES_AT_ONCE)):
-        ids = np.concatenate(tokenizer.encode_batch(in_its_case(tokenizer, batch)))
-        counts += np.bincount(ids, minlength=tokenizer.vocab_size)
+    (found,), _ = count_tokens([tokenizer], sequences, progress=progress)
+    return found
+
+
+def count_tokens(
+    tokenizers: Sequence[Tokenizer],
+    sequences: Iterable[str],
+    *,
+    known_only: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> tuple[list[TokenizerReport], NDArray[np.int64]]:
+    """Count what several tokenizers make of one text, which is read once.
+
+    Parameters
+    ----------
+    tokenizers : sequence of Tokenizer
+        What to describe.
+    sequences : iterable of str
+        The text; read once, streamed.
+    known_only : bool
+        Cut the sequences at every letter other than A, C, G and T, in either case, and count
+        without those, whatever a tokenizer makes of them.
+    progress : callable, optional
+        Called as ``progress(sequences read, None)`` now and then.
+
+    Returns
+    -------
+    list of TokenizerReport
+        One for each tokenizer.
+    NDArray, int64, shape (T, T)
+        Bases that tokens cover which two tokenizers put at the same place, with the same ends.
+
+    Raises
+    ------
+    TokenizerError
+        If the sequences hold nothing to count, or if the tokens of one of several tokenizers
+        overlap.
+    """
+    counts = [np.zeros((2, tokenizer.vocab_size), dtype=np.int64) for tokenizer in tokenizers]
+    lengths = [tokenizer.token_bp for tokenizer in tokenizers]
+    alike = np.zeros((len(tokenizers), len(tokenizers)), dtype=np.int64)
+    num_sequences = num_bases = num_read = 0
+    for batch in _batches(sequences):
+        pieces = [[s] for s in batch]
+        if known_only:
+            pieces = [_KNOWN.findall(s.upper()) for s in batch]
+        halves = [[s for own in pieces[start::2] for s in own] for start in (0, 1)]
+        if num_sequences % 2:
+            halves.reverse()
+        marks = []
+        for tokenizer, count, length in zip(tokenizers, counts, lengths, strict=True):
+            ids = [np.zeros(0, dtype=np.int32)]
+            for half, own in enumerate(halves):
+                found = tokenizer.encode_batch(in_its_case(tokenizer, own))
+                joined = np.concatenate([ids[0], *found])
+                count[half] += np.bincount(joined, minlength=tokenizer.vocab_size)
+                ids.append(joined)
+            marks.append(length[np.concatenate(ids)])
         num_sequences += len(batch)
-        num_bases += sum(map(len, batch))
+        num_bases += sum(len(s) for own in halves for s in own)
+        num_read += sum(map(len, batch))
+        if len(tokenizers) > 1:
+            _refuse_overlap(tokenizers, marks, sum(len(s) for own in halves for s in own))
+            _add_alike(alike, marks)
         if progress is not None:
             progress(num_sequences, None)
-    if counts.sum() == 0:
+    if num_bases == 0:
+        letters = "letter A, C, G or T" if known_only else "letter"
         raise TokenizerError(
-            f"nothing to report on: {num_sequences} sequences hold no letter; give a text"
+            f"nothing to report on: {num_sequences} sequences hold no {letters}; give a text"
         )
-    return TokenizerReport(
-        kind=tokenizer.kind,
-        sha256=tokenizer.sha256,
-        tokens=tuple(tokenizer.tokens),
-        token_bp=token_bp,
-        is_base=is_base,
-        counts=counts,
-        unk=tokenizer.special.unk,
-        num_sequences=num_sequences,
-        num_bases=num_bases,
-        overlap_bp=tokenizer.overlap_bp,
-    )
+    np.fill_diagonal(alike, num_bases)
+    reports = []
+    for tokenizer, count in zip(tokenizers, counts, strict=True):
+        is_base = np.ones(tokenizer.vocab_size, dtype=np.bool_)
+        is_base[tokenizer.special_ids] = False
+        reports.append(
+            TokenizerReport(
+                kind=tokenizer.kind,
+                sha256=tokenizer.sha256,
+                tokens=tuple(tokenizer.tokens),
+                token_bp=tokenizer.token_bp,
+                is_base=is_base,
+                counts=count.sum(axis=0),
+                odd_counts=count[1],
+                unk=tokenizer.special.unk,
+                num_sequences=num_sequences,
+                num_bases=num_bases,
+                num_left_out=num_read - num_bases,
+                overlap_bp=tokenizer.overlap_bp,
+            )
+        )
+    return reports, alike
+
+
+def _batches(sequences: Iterable[str]) -> Iterator[list[str]]:
+    """Group sequences, so that a batch has neither too many nor too many letters."""
+    batch: list[str] = []
+    letters = 0
+    for sequence in sequences:
+        batch.append(sequence)
+        letters += len(sequence)
+        if len(batch) == SEQUENCES_AT_ONCE or letters >= BASES_AT_ONCE:
+            yield batch
+            batch, letters = [], 0
+    if batch:
+        yield batch
+
+
+def _refuse_overlap(
+    tokenizers: Sequence[Tokenizer], token_lengths: Sequence[NDArray[np.int32]], letters: int
+) -> None:
+    """Refuse tokenizers whose tokens do not lie side by side."""
+    for tokenizer, lengths in zip(tokenizers, token_lengths, strict=True):
+        if int(lengths.sum()) != letters:
+            raise TokenizerError(
+                f"tokenizer {tokenizer.kind} (sha256 {tokenizer.sha256[:12]}): its tokens cover "
+                f"{int(lengths.sum()):,} letters of a text of {letters:,}, expected tokens side by "
+                "side: overlapping tokens have no length and no cost a base to compare; leave it "
+                "out"
+            )
+
+
+def _add_alike(alike: NDArray[np.int64], token_lengths: Sequence[NDArray[np.int32]]) -> None:
+    """Add the bases of one batch that pairs of tokenizers cover by the same stretches."""
+    starts = [np.cumsum(lengths) - lengths for lengths in token_lengths]
+    length_at = []
+    for start, lengths in zip(starts, token_lengths, strict=True):
+        at = np.zeros(int(lengths.sum()) + 1, dtype=np.int32)
+        at[start] = lengths
+        length_at.append(at)
+    for a, b in combinations(range(len(starts)), 2):
+        same = length_at[b][starts[a]] == token_lengths[a]
+        alike[a, b] += token_lengths[a][same].sum()
+        alike[b, a] = alike[a, b]
 
 
 def _histogram(lengths: NDArray[np.int32], counts: NDArray[np.int64] | None) -> dict[int, int]:

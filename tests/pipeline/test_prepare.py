@@ -1,0 +1,86 @@
+"""What a tokenizer is trained on: FASTA, text and corpora, told apart by what is in them."""
+
+import gzip
+import os
+import threading
+
+import pytest
+
+from helixlm.data.corpus import open_corpus
+from helixlm.data.fasta import FastaError
+from helixlm.errors import InputError, StateError
+from helixlm.pipeline.prepare import prepare, train_tokenizer, training_sequences
+from helixlm.rng import CounterRng
+from helixlm.tokenizers.base import TokenizerConfig
+from helixlm.tokenizers.bpe_train import train_bpe_by_parts
+
+
+def letters(seed, count):
+    return "".join("ACGT"[i] for i in CounterRng("letters", seed).integers(0, 4, count))
+
+
+def test_text_is_used_line_by_line(tmp_path):
+    (tmp_path / "a.txt").write_text("ACGT\nnnAC\n")
+    (tmp_path / "b.fa").write_bytes(gzip.compress(b"TTT\n"))  # the name says nothing
+    assert list(training_sequences([tmp_path / "a.txt", tmp_path / "b.fa"])) == [
+        "ACGT", "nnAC", "TTT",
+    ]  # fmt: skip
+
+
+def test_fasta_is_cut_into_windows(tmp_path):
+    sequence = letters(0, 3000)
+    (tmp_path / "a.txt").write_text(f">chr1\n{sequence}\n")
+    windows = list(training_sequences([tmp_path / "a.txt"]))
+    assert len(windows) > 2
+    assert sequence.startswith("".join(windows))
+
+
+def test_a_corpus_gives_its_training_windows(world, tmp_path):
+    prepare("demo", tmp_path / "corpus", fasta=[world.fasta()])
+    found = list(training_sequences([tmp_path / "corpus"]))
+    assert found == list(open_corpus(tmp_path / "corpus").iter_sequences("train"))
+    assert len(found) > 2
+
+
+def test_a_pipe_is_taken_for_fasta(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=[f">chr1\n{letters(0, 3000)}\n"])
+    writer.start()
+    assert len(list(training_sequences([pipe]))) > 2
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"@read\nACGT\n", "in:1: not FASTA: found FASTQ or SAM"),
+        (b"PAR1...", "in:1: not FASTA: found Parquet"),
+        (b"hello\n", "in:1: column 2: found 'e', expected one sequence on each line"),
+        (b"ACGT\nACZ\n", "in:2: column 3: found 'Z', expected one sequence on each line"),
+        (b"12 ACGT\n", "in:1: not FASTA: found '12 ACGT'"),
+        (b"", "in: empty file"),
+    ],
+)
+def test_a_file_of_neither_kind(tmp_path, content, message):
+    (tmp_path / "in").write_bytes(content)
+    with pytest.raises(FastaError, match=message):
+        list(training_sequences([tmp_path / "in"]))
+
+
+def test_no_input(tmp_path):
+    with pytest.raises(InputError, match="no such file or folder, expected FASTA, a text with"):
+        list(training_sequences([tmp_path / "none"]))
+    with pytest.raises(StateError, match="expected the manifest of a helixlm corpus"):
+        list(training_sequences([tmp_path]))
+
+
+def test_iterative_takes_each_file_as_a_part(tmp_path):
+    files = [tmp_path / name for name in ("a.txt", "b.txt")]
+    for seed, path in enumerate(files):
+        path.write_text("\n".join(letters(100 * seed + i, 200) for i in range(20)))
+    config = TokenizerConfig(method="iterative", vocab_size=60, min_frequency=2)
+    made = train_tokenizer(files, tmp_path / "t", config, memory_bytes=10**8, threads=1)
+    parts = [path.read_text().split() for path in files]
+    expected = train_bpe_by_parts(parts, vocab_size=60, min_frequency=2)
+    assert made.sha256 == expected.sha256
