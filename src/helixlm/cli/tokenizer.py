@@ -60,6 +60,10 @@ def train(
     min_frequency: Annotated[
         int | None, typer.Option(min=1, help="bpe: least count of a merged pair. Default: 4.")
     ] = None,
+    max_token_bp: Annotated[
+        int | None,
+        typer.Option("--max-token-bp", min=2, help="bpe: longest token in bases. Default: any."),
+    ] = None,
     method: Annotated[
         Literal["exact", "sample", "iterative"] | None,
         typer.Option(
@@ -112,6 +116,7 @@ def train(
         "overlap": overlap,
         "vocab_size": vocab_size,
         "min_frequency": min_frequency,
+        "max_token_bp": max_token_bp,
         "method": method,
         "sample_every": sample_every,
         "part_bp": part_bp,

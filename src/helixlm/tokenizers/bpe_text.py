@@ -114,6 +114,7 @@ def read_text(
 
 def _regions(cells: Codes, used: int, number: int) -> list[Codes]:
     """Cut a text at stops, the last part first, so that its memory can be given back."""
+    cells.resize(used + 1, refcheck=False)
     regions = []
     for place in range(number - 1, 0, -1):
         start = _next_stop(cells, used * place // (place + 1), used)
