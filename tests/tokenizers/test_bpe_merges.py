@@ -154,6 +154,12 @@ def test_every_way_through_gives_the_same_merges(
     )
 
 
+def test_sums_of_more_than_32_bits(genome, monkeypatch):
+    wanted = {"num_merges": 300, "min_frequency": 2, "max_token_bp": None}
+    monkeypatch.setattr(bpe_merges._Learner, "_is_short", lambda _: False)
+    assert learn(genome, threads=2, **wanted) == of_library(genome, **wanted)
+
+
 def test_counts_are_those_of_pairs_side_by_side():
     [first, *_] = learn_merges(read_text(["AAAA", "AAC"]), memory_bytes=1 << 20, **SETTINGS)
     assert first == (0, 0, 4)  # overlapping ones count each

@@ -121,7 +121,7 @@ def test_every_nth_takes_the_first_and_reads_lazily():
 
 def test_progress_counts_lines_and_then_merges(lines, monkeypatch):
     calls = []
-    monkeypatch.setattr(bpe_text, "PROGRESS_LINES", 25)
+    monkeypatch.setattr(bpe_text, "LINES_AT_ONCE", 25)
     train_bpe(lines, vocab_size=11, progress=lambda *call: calls.append(call))
     assert calls == [(25, None), (50, None), (60, None), (1, 2), (2, 2)]
 

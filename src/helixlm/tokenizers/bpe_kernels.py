@@ -39,6 +39,13 @@ def compact(cells: Cells, widths: Widths, stop: int) -> int:
 
 
 @compiled
+def widen(narrow: NDArray[np.uint8], stop: int, wide: NDArray[np.uint16]) -> None:
+    """Copy cells of one byte into cells of two."""
+    for at in range(len(narrow)):
+        wide[at] = STOP if narrow[at] == stop else narrow[at]
+
+
+@compiled
 def merge_everywhere(cells: Cells, left: int, right: int, new: int) -> int:
     """Merge a pair wherever it is, from left to right; return how many cells are in use.
 

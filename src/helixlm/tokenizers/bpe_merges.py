@@ -50,6 +50,7 @@ from helixlm.tokenizers.bpe_kernels import (
     merge_everywhere,
     merge_pair,
     split_slots,
+    widen,
 )
 from helixlm.tokenizers.bpe_text import TrainingText
 
@@ -58,7 +59,7 @@ NO_LIMIT = 2**31 - 1
 
 FEW_PAIRS = 40
 """pairs with places below which a pass through the text for each merge is faster"""
-PARALLEL_FROM = 1 << 15
+PARALLEL_FROM = 1 << 13
 """positions below which one thread merges faster than several"""
 COUNTERS_SHARE = 2
 """half of the memory beside the text may go into counters if each pair then has its own"""
@@ -159,7 +160,7 @@ class _Learner:
         self._pool = pool
         self._bp = np.ones(NUM_BASES + num_merges, dtype=np.int32)
         self._widths = np.ones(NUM_BASES + num_merges, dtype=np.int32)
-        self._surely = NO_LIMIT  # some pair stands so often side by side, if counters say more
+        self._surely: int | None = None  # if counters say more: some pair is so frequent at least
 
     def learn(self, min_frequency: int) -> Iterator[int]:
         """Merge, and yield the number of merges after each."""
@@ -169,8 +170,12 @@ class _Learner:
             if choice is None:
                 return
             few = stride > 0 and len(choice.slots) < FEW_PAIRS
-            if self._is_narrow and not (few and self._num_tokens < bpe_text.STOP):
-                self._widen()
+            if self._is_narrow:
+                # Cells of one byte, and of two beside them, must have room.
+                if 3 * sum(map(len, self._cells)) > self._memory_bytes:
+                    few = True
+                if not few or self._num_tokens == bpe_text.STOP:
+                    self._widen()
             if few:
                 self._merge_everywhere(choice.top, counts, stride)
                 yield len(self.merges)
@@ -182,7 +187,7 @@ class _Learner:
                 if len(candidates) == 0 and choice.threshold <= min_frequency:
                     return
                 least = max(min_frequency, candidates.highest)
-                self._surely = NO_LIMIT if len(candidates) else least
+                self._surely = None if len(candidates) else least
                 yield from self._merge_listed(candidates, positions)
                 del candidates, positions
                 self._compact()
@@ -231,15 +236,13 @@ class _Learner:
         self, counts: list[NDArray[np.uint32]], stride: int, min_frequency: int
     ) -> _Choice | None:
         """Choose pairs whose places fit into the memory; None if no pair is frequent enough."""
-        total: NDArray[Any] = counts[0].astype(np.uint32 if self._is_short() else np.int64)
-        for own in counts[1:]:
-            total += own
-        if stride:
-            self._drop_what_is_no_pair(total.reshape(stride, stride))
+        total = self._sum(counts, stride)
         top = int(total.argmax())
-        most = min(int(total[top]), self._surely)
+        most = int(total[top])
         if most < min_frequency:
             return None
+        if self._surely is not None:
+            most = min(most, self._surely)
         rooms = self._rooms(len(total))
         fewer = max(1, self._rest() // CANDIDATES_SHARE // CANDIDATE_BYTES)
         lowest = max(min_frequency, most // MOST_TO_LEAST)
@@ -269,14 +272,20 @@ class _Learner:
             )
         return _Choice(np.sort(slots[:fits]), threshold, top)
 
-    def _drop_what_is_no_pair(self, total: NDArray[Any]) -> None:
-        """Set the counts of stops and of pairs that are too long to 0; shape (stride, stride)."""
-        total[-1, :] = 0
-        total[:, -1] = 0
-        bp = self._bp[: self._num_tokens]
-        if 2 * int(bp.max()) > self._max_bp:
-            for left, left_bp in enumerate(bp.tolist()):
-                total[left, :-1][bp + left_bp > self._max_bp] = 0
+    def _sum(self, counts: list[NDArray[np.uint32]], stride: int) -> NDArray[Any]:
+        """Sum the counts of all regions, without stops and pairs that are too long."""
+        total: NDArray[Any] = counts[0].astype(np.uint32 if self._is_short() else np.int64)
+        for own in counts[1:]:
+            total += own
+        if stride:  # shared counters were spared them
+            pairs = total.reshape(stride, stride)
+            pairs[-1, :] = 0
+            pairs[:, -1] = 0
+            bp = self._bp[: self._num_tokens]
+            if 2 * int(bp.max()) > self._max_bp:
+                for left, left_bp in enumerate(bp.tolist()):
+                    pairs[left, :-1][bp + left_bp > self._max_bp] = 0
+        return total
 
     def _rooms(self, num_counters: int) -> list[int]:
         """Places to list at first in each region; a quarter of the room is left for new pairs."""
@@ -293,11 +302,9 @@ class _Learner:
 
     def _widen(self) -> None:
         """Give each token two bytes."""
-        for region, cells in enumerate(self._cells):
-            wide = cells.astype(np.uint16)
-            wide[cells == bpe_text.STOP] = STOP
-            self._cells[region] = wide
-            del cells
+        wide: list[Cells] = [np.empty(len(cells), dtype=np.uint16) for cells in self._cells]
+        self._each(widen, self._regions([bpe_text.STOP] * len(wide), wide))
+        self._cells = wide
 
     def _merge_everywhere(self, pair: int, counts: list[NDArray[np.uint32]], stride: int) -> None:
         """Merge a pair by going through the text."""

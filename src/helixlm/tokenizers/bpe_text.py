@@ -4,8 +4,9 @@ In: lines of letters. Out: regions of cells, codes 0 to 3 for A, C, G, T. A cell
 between two runs of bases, so that no pair reaches across it, and at both ends of a region.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ class EmptyTextError(TokenizerError):
 
 STOP = 255
 PIECE = 1 << 20
-"""letters of a line that are read at once"""
+"""letters that are read at once"""
 LEAST_CELLS = 1 << 20
 """what is taken while lines come: this at first, then an eighth more whenever it is full"""
 LEAST_BYTES_A_BASE = 1.5
@@ -31,7 +32,7 @@ LEAST_REGION_BASES = 1 << 20
 """shorter regions are worked on faster by one thread than by several"""
 MOST_REGION_BASES = 1 << 31
 """positions in a region are counted in 32 bits"""
-PROGRESS_LINES = 1000
+LINES_AT_ONCE = 4096
 
 _CODES = np.full(256, STOP, dtype=np.uint8)
 for _code, _pair in enumerate(("Aa", "Cc", "Gg", "Tt")):
@@ -61,7 +62,7 @@ def read_text(
 
     Parameters
     ----------
-    lines : iterable of str or bytes
+    lines : iterable of str or of bytes
         Each is cut at every letter other than A, C, G and T; lower case is read as upper case.
     max_regions : int
         Parts that are worked on side by side; a short text or one long run has fewer.
@@ -84,10 +85,11 @@ def read_text(
     """
     cells = np.empty(LEAST_CELLS, dtype=np.uint8)
     used = num_lines = num_bases = num_runs = 0
-    for line in lines:
+    for batch in _batches(lines):
+        joined = _joined(batch)
         in_run = False
-        for start in range(0, len(line), PIECE):
-            text = np.frombuffer(_ascii(line[start : start + PIECE]), dtype=np.uint8)
+        for start in range(0, len(joined), PIECE):
+            text = np.frombuffer(_ascii(joined[start : start + PIECE]), dtype=np.uint8)
             most = used + 2 * len(text) + 1  # each letter may be a run, with a stop before it
             if most > len(cells):
                 cells.resize(most + used // 8, refcheck=False)
@@ -95,16 +97,14 @@ def read_text(
             used += bases + runs
             num_bases += bases
             num_runs += runs
-        num_lines += 1
+        num_lines += len(batch)
         if max_bases is not None and num_bases > max_bases:
             raise TokenizerError(
                 f"the training text has more than {max_bases:,} bases, for which the memory given "
                 f"is too small: {LEAST_BYTES_A_BASE} bytes a base are needed at least"
             )
-        if progress is not None and num_lines % PROGRESS_LINES == 0:
+        if progress is not None:
             progress(num_lines, None)
-    if progress is not None:
-        progress(num_lines, None)
     if num_bases == 0:
         raise EmptyTextError(f"nothing to train on: {num_lines} lines hold no letter A, C, G or T")
     wanted = min(max_regions, num_bases // LEAST_REGION_BASES)
@@ -131,6 +131,26 @@ def _closed(cells: Codes, used: int) -> Codes:
     cells.resize(used + 1, refcheck=False)
     cells[used] = STOP
     return cells
+
+
+def _batches(lines: Iterable[str | bytes]) -> Iterator[list[str | bytes]]:
+    """Group lines, so that a group has neither too many nor too many letters."""
+    batch: list[str | bytes] = []
+    letters = 0
+    for line in lines:
+        batch.append(line)
+        letters += len(line)
+        if letters >= PIECE or len(batch) == LINES_AT_ONCE:
+            yield batch
+            batch, letters = [], 0
+    if batch:
+        yield batch
+
+
+def _joined(batch: list[Any]) -> str | bytes:
+    """Put lines into one text, with a letter between them that no run goes across."""
+    joined: str | bytes = (b"\n" if isinstance(batch[0], bytes) else "\n").join(batch)
+    return joined
 
 
 def _ascii(line: str | bytes) -> bytes:
