@@ -47,6 +47,8 @@ format: $(VENV)/.lint
 
 bench: $(VENV)/.test
 	$(PY) benchmarks/train_step.py
+	$(PY) benchmarks/bpe_encode.py
+	$(PY) benchmarks/bpe_train.py
 
 $(VENV)/.docs: $(VENV)/.demo
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt pdoc==16.0.0

@@ -117,10 +117,14 @@ def genome(tmp_path_factory):
 
 
 @pytest.mark.parametrize("line_bp", [100, 1000, 10**9])
-@pytest.mark.parametrize("num_merges", [60, 4087])
-def test_a_genome_in_lines_of_any_length(genome, line_bp, num_merges):
+@pytest.mark.parametrize(
+    ("num_merges", "min_frequency"), [(55, 2), (500, 30), (4087, 1), (4087, 2), (4087, 4)]
+)
+def test_a_genome_in_lines_of_any_length(genome, line_bp, num_merges, min_frequency):
     lines = [text[i : i + line_bp] for text in genome for i in range(0, len(text), line_bp)]
-    wanted = {"num_merges": num_merges, "min_frequency": 2, "max_token_bp": None}
+    wanted = {
+        "num_merges": num_merges, "min_frequency": min_frequency, "max_token_bp": None
+    }  # fmt: skip
     expected = of_library(lines, **wanted)
     for threads in (1, 2, 5):
         assert learn(lines, threads=threads, **wanted) == expected
@@ -209,10 +213,13 @@ def test_no_base_is_refused(lines):
         read_text(lines)
 
 
-def test_more_text_than_allowed_is_refused_while_it_comes():
-    def endless():
-        while True:
-            yield "ACGT" * 100
-
-    with pytest.raises(TokenizerError, match="more than 1,000 bases"):
-        read_text(endless(), max_bases=1000)
+def test_memory_too_small_for_the_text_says_what_is_needed(monkeypatch):
+    monkeypatch.setattr(bpe_text, "LEAST_CELLS", 2)
+    monkeypatch.setattr(bpe_text, "LINES_AT_ONCE", 3)
+    lines = ["ACGTNA" * 1000] * 50
+    # 5 bases and 2 runs in each 6 letters, but no break between two of them.
+    needed = 50 * (5000 + 1001) * 3 // 2 + bpe_text.LEAST_WORKING_BYTES
+    with pytest.raises(TokenizerError) as caught:
+        read_text(lines, memory_bytes=needed - 1)
+    assert f"too small for 250,000 bases: at least {needed:,} are needed" in str(caught.value)
+    assert read_text(lines, memory_bytes=needed).num_bases == 250_000

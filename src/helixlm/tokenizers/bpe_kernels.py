@@ -29,12 +29,26 @@ BLOCK = 256
 @compiled
 def compact(cells: Cells, widths: Widths, stop: int) -> int:
     """Move tokens together so that each fills one cell; return how many cells are in use."""
+    # Each step waits for the one before, so two halves go side by side.
+    middle = len(cells) // 2
+    while middle < len(cells) and cells[middle] != stop:
+        middle += 1
     at = out = 0
-    while at < len(cells):
-        token = np.int64(cells[at])
-        cells[out] = token
+    second_at = second_out = middle
+    while at < middle or second_at < len(cells):
+        if at < middle:
+            token = np.int64(cells[at])
+            cells[out] = token
+            out += 1
+            at += 1 if token == stop else widths[token]
+        if second_at < len(cells):
+            token = np.int64(cells[second_at])
+            cells[second_out] = token
+            second_out += 1
+            second_at += 1 if token == stop else widths[token]
+    for index in range(middle, second_out):
+        cells[out] = cells[index]
         out += 1
-        at += 1 if token == stop else widths[token]
     return out
 
 

@@ -164,8 +164,8 @@ class _Learner:
 
     def learn(self, min_frequency: int) -> Iterator[int]:
         """Merge, and yield the number of merges after each."""
-        counts, stride = self._count()
         while len(self.merges) < self._num_merges:
+            counts, stride = self._count()
             choice = self._choose(counts, stride, min_frequency)
             if choice is None:
                 return
@@ -190,8 +190,8 @@ class _Learner:
                 self._surely = None if len(candidates) else least
                 yield from self._merge_listed(candidates, positions)
                 del candidates, positions
-                self._compact()
-            counts, stride = self._count()
+                if len(self.merges) < self._num_merges:
+                    self._compact()
 
     @property
     def _num_tokens(self) -> int:
@@ -373,7 +373,6 @@ class _Learner:
                 return
             left, right = divmod(int(candidates.pairs[top]), 1 << 16)
             new = self._add(left, right, candidates.count(top))
-            changes[:, :, : new + 1] = 0
             places = candidates.places(top, positions)
             parallel = sum(map(len, places)) >= PARALLEL_FROM
             found = self._each(
@@ -384,8 +383,8 @@ class _Learner:
                 ],
                 parallel=parallel,
             )
-            lengths = self._bp[: new + 1] + self._bp[new]
-            cursors = candidates.update(left, right, changes, lengths <= self._max_bp, room)
+            bp = self._bp[: new + 1]
+            cursors = candidates.update(left, right, changes, bp, self._max_bp, room)
             if cursors is not None and len(cursors):
                 self._each(
                     list_neighbours,
@@ -487,7 +486,8 @@ class _Candidates:
         left: int,
         right: int,
         changes: Counts,
-        fits: NDArray[np.bool_],
+        token_bp: NDArray[np.int32],
+        max_bp: int,
         room: Counts,
     ) -> Counts | None:
         """Take in what a merge changed.
@@ -497,9 +497,11 @@ class _Candidates:
         left, right : int
             The pair that was merged into the newest token.
         changes : ndarray, int64, shape (regions, 4, V)
-            As `merge_pair` has them.
-        fits : ndarray, bool, shape (tokens,)
-            With which neighbours the newest token, the last of them, may be merged.
+            As `merge_pair` has them; set to 0 for the next merge.
+        token_bp : ndarray, int32, shape (tokens,)
+            Length of each token up to the newest.
+        max_bp : int
+            Longest token that may be made.
         room : ndarray, int64, shape (regions,)
             Places that the indexes hold.
 
@@ -509,15 +511,15 @@ class _Candidates:
             For `list_neighbours`: where the places of the new pairs are to be listed. Of length 0
             if none reaches the threshold, None if the index is full.
         """
-        tokens = len(fits)
+        tokens = len(token_bp)
         new = tokens - 1
-        summed = changes[:, :, :tokens].sum(axis=0)
-        _lose(self._keys, self._values, self._counts, left, right, summed[:2])
-        before = np.flatnonzero((summed[2] >= self.threshold) & fits)
-        after = np.flatnonzero((summed[3] >= self.threshold) & fits)
+        table = (self._keys, self._values, self._counts)
+        before, after = _settle(*table, left, right, changes, token_bp, max_bp, self.threshold)
         if len(before) + len(after) == 0:
             return np.empty(0, dtype=np.int64)
         lengths = np.concatenate((changes[:, 2, before], changes[:, 3, after]), axis=1)
+        changes[:, 2, before] = 0
+        changes[:, 3, after] = 0
         ends = np.cumsum(lengths, axis=1) + self._used[:, None]
         if (ends[:, -1] > room).any():
             return None
@@ -592,21 +594,46 @@ def _insert(
 
 
 @compiled
-def _lose(
+def _settle(
     keys: NDArray[np.uint32],
     values: NDArray[np.int32],
     counts: Counts,
     left: int,
     right: int,
-    lost: Counts,
-) -> None:
-    """Lower the counts of the pairs that a merge broke up, where they are candidates."""
-    for token in range(lost.shape[1]):
-        if lost[0, token]:
+    changes: Counts,
+    token_bp: NDArray[np.int32],
+    max_bp: int,
+    threshold: int,
+) -> tuple[Counts, Counts]:
+    """Lower the counts of the candidates that a merge broke up.
+
+    Returns the neighbours before and after the newest token with which it makes new candidates.
+    Their changes stay, all others are set to 0.
+    """
+    tokens = len(token_bp)
+    found = np.empty((2, tokens), dtype=np.int64)
+    num = np.zeros(2, dtype=np.int64)
+    for token in range(tokens):
+        lost_before = lost_after = new_before = new_after = np.int64(0)
+        for region in range(len(changes)):
+            lost_before += changes[region, 0, token]
+            lost_after += changes[region, 1, token]
+            new_before += changes[region, 2, token]
+            new_after += changes[region, 3, token]
+            changes[region, 0, token] = changes[region, 1, token] = 0
+        if lost_before:
             at = _place(keys, token << 16 | left)
             if keys[at] != EMPTY:
-                counts[values[at]] -= lost[0, token]
-        if lost[1, token]:
+                counts[values[at]] -= lost_before
+        if lost_after:
             at = _place(keys, right << 16 | token)
             if keys[at] != EMPTY:
-                counts[values[at]] -= lost[1, token]
+                counts[values[at]] -= lost_after
+        fits = token_bp[token] + token_bp[tokens - 1] <= max_bp
+        for side, gained in enumerate((new_before, new_after)):
+            if gained >= threshold and fits:
+                found[side, num[side]] = token
+                num[side] += 1
+            elif gained:
+                changes[:, 2 + side, token] = 0
+    return found[0, : num[0]], found[1, : num[1]]

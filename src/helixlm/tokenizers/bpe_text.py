@@ -28,6 +28,8 @@ LEAST_CELLS = 1 << 20
 """what is taken while lines come: this at first, then an eighth more whenever it is full"""
 LEAST_BYTES_A_BASE = 1.5
 """a byte for each, and the half that is copied when two regions are cut"""
+LEAST_WORKING_BYTES = 1 << 24
+"""what is taken beside the text at least"""
 LEAST_REGION_BASES = 1 << 20
 """shorter regions are worked on faster by one thread than by several"""
 MOST_REGION_BASES = 1 << 31
@@ -55,7 +57,7 @@ def read_text(
     lines: Iterable[str | bytes],
     *,
     max_regions: int = 1,
-    max_bases: int | None = None,
+    memory_bytes: int | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> TrainingText:
     """Take lines into memory, one byte a base and one a run.
@@ -66,8 +68,9 @@ def read_text(
         Each is cut at every letter other than A, C, G and T; lower case is read as upper case.
     max_regions : int
         Parts that are worked on side by side; a short text or one long run has fewer.
-    max_bases : int, optional
-        Refuse a longer text as soon as that is known.
+    memory_bytes : int, optional
+        Memory that training may take. A text that needs more is read to its end without being
+        kept, so that the message can say how much is needed.
     progress : callable, optional
         Called as ``progress(lines read, None)`` now and then.
 
@@ -81,10 +84,11 @@ def read_text(
     EmptyTextError
         If the lines hold no A, C, G or T.
     TokenizerError
-        If they hold more than `max_bases` bases.
+        If the memory is too small.
     """
     cells = np.empty(LEAST_CELLS, dtype=np.uint8)
     used = num_lines = num_bases = num_runs = 0
+    fits = True
     for batch in _batches(lines):
         joined = _joined(batch)
         in_run = False
@@ -98,18 +102,26 @@ def read_text(
             num_bases += bases
             num_runs += runs
         num_lines += len(batch)
-        if max_bases is not None and num_bases > max_bases:
-            raise TokenizerError(
-                f"the training text has more than {max_bases:,} bases, for which the memory given "
-                f"is too small: {LEAST_BYTES_A_BASE} bytes a base are needed at least"
-            )
+        if memory_bytes is not None and least_bytes(num_bases + num_runs) > memory_bytes:
+            fits, used = False, 0
         if progress is not None:
             progress(num_lines, None)
     if num_bases == 0:
         raise EmptyTextError(f"nothing to train on: {num_lines} lines hold no letter A, C, G or T")
+    if not fits:
+        raise TokenizerError(
+            f"{memory_bytes:,} bytes of memory are too small for {num_bases:,} bases: at least "
+            f"{least_bytes(num_bases + num_runs):,} are needed; give more (--memory), or train on "
+            "a sample"
+        )
     wanted = min(max_regions, num_bases // LEAST_REGION_BASES)
     wanted = max(1, wanted, -(-num_bases // MOST_REGION_BASES))
     return TrainingText(_regions(cells, used, wanted), num_lines, num_bases, num_runs)
+
+
+def least_bytes(num_cells: int) -> int:
+    """Memory that training needs at least for so many bases and runs."""
+    return int(LEAST_BYTES_A_BASE * num_cells) + LEAST_WORKING_BYTES
 
 
 def _regions(cells: Codes, used: int, number: int) -> list[Codes]:

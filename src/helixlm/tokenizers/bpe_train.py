@@ -19,9 +19,9 @@ from helixlm.tokenizers.bpe import BASES, BpeTokenizer, bpe_tokenizer
 from helixlm.tokenizers.bpe_iterative import iterative_merges
 from helixlm.tokenizers.bpe_merges import Merge, learn_merges
 from helixlm.tokenizers.bpe_text import (
-    LEAST_BYTES_A_BASE,
     EmptyTextError,
     TrainingText,
+    least_bytes,
     read_text,
 )
 
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 
 BYTES_A_BASE = 3
 """memory that is taken where no limit is given"""
-LEAST_WORKING_BYTES = 1 << 24
-"""what is taken beside the text at least"""
 MAX_TOKENS = 65534
 
 Progress = Callable[[int, int | None], None]
@@ -265,7 +263,7 @@ def _learn(
     text = read_text(
         lines,
         max_regions=threads or os.cpu_count() or 1,
-        max_bases=None if memory_bytes is None else int(memory_bytes / LEAST_BYTES_A_BASE),
+        memory_bytes=memory_bytes,
         progress=progress,
     )
     if num_merges and text.num_bases == text.num_runs:
@@ -294,12 +292,7 @@ def _spelled(merges: Iterable[Merge]) -> list[str]:
 
 def _memory(text: TrainingText, given: int | None) -> int:
     """Say what memory is taken, before it is."""
-    least = int(LEAST_BYTES_A_BASE * text.num_bases) + LEAST_WORKING_BYTES
-    memory = max(BYTES_A_BASE * text.num_bases, least) if given is None else given
-    if memory < least:
-        raise TokenizerError(
-            f"{memory:,} bytes of memory are too small for {text.num_bases:,} bases: at least "
-            f"{least:,} are needed, and {BYTES_A_BASE * text.num_bases:,} are better"
-        )
+    least = least_bytes(text.num_bases + text.num_runs)
+    memory = given or max(BYTES_A_BASE * text.num_bases, least)
     log.info("training takes up to %.1f MB of memory for %d bases", memory / 1e6, text.num_bases)
     return memory
