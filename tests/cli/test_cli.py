@@ -319,10 +319,10 @@ def test_training_says_its_memory_and_keeps_to_it(helixlm, tmp_path):
     command = [sys.executable, "-m", "helixlm", *map(str, options), "--memory", "40MB"]
     done = subprocess.run([*command, "-o", tmp_path / "t"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "INFO: memory: 0.0 MB for the text of 1050 bases, 40.0 MB for the index" in done.stderr
+    assert "INFO: training takes up to 40.0 MB of memory for 1050 bases" in done.stderr
     status, _, err = helixlm(*options, "--memory", "2KB", "-o", tmp_path / "u")
     assert status == 1
-    assert "more than 1,000 bases, for which the memory given is too small" in err
+    assert "2,000 bytes of memory are too small for 1,050 bases: at least 16,778,941 are needed" in err
 
 
 @pytest.mark.parametrize(
@@ -480,8 +480,8 @@ def test_progress_draws_bars_on_a_terminal(monkeypatch):
     [
         (
             ("tokenizer", "train", "-i", "x", "--vocab-size", 8, "-o", "t"),
-            2,
-            "Invalid value for '--vocab-size'",
+            1,
+            "a vocabulary of 8 has no room: 5 special tokens and the 4 bases need 9",
         ),
         (
             ("tokenizer", "train", "--kind", "bpe", "--preset", "book", "-o", "t"),

@@ -61,7 +61,7 @@ def test_exact_does_not_care_for_files(lines):
 
 def test_memory_and_threads_reach_the_trainer(lines):
     config = TokenizerConfig(vocab_size=40, min_frequency=2)
-    with pytest.raises(TokenizerError, match="memory given is too small"):
+    with pytest.raises(TokenizerError, match="bytes of memory are too small"):
         build_tokenizer(config, lines, memory_bytes=1000)
     made = build_tokenizer(config, lines, memory_bytes=10**8, threads=1)
     assert made.sha256 == build_tokenizer(config, lines).sha256
@@ -108,7 +108,8 @@ def test_no_sequences():
         ({"kind": "kmer", "special_order": "published"}, "does not go with kind 'kmer'"),
         ({"k": 8}, "less than or equal to 7"),
         ({"k": 1}, "greater than or equal to 2"),
-        ({"vocab_size": 8}, "greater than or equal to 9"),
+        ({"vocab_size": 8}, "vocabulary of 8 has no room: 5 special tokens and the 4 bases need 9"),
+        ({"vocab_size": 9, "special_order": "gena-lm"}, "6 special tokens .* need 10"),
         ({"min_frequency": 0}, "greater than or equal to 1"),
         ({"sample_every": 0}, "greater than or equal to 1"),
         ({"max_token_bp": 1}, "greater than or equal to 2"),

@@ -55,7 +55,7 @@ def train(
         ),
     ] = None,
     vocab_size: Annotated[
-        int | None, typer.Option(min=9, help="bpe: entries of the vocabulary. Default: 1024.")
+        int | None, typer.Option(help="bpe: entries of the vocabulary. Default: 1024.")
     ] = None,
     min_frequency: Annotated[
         int | None, typer.Option(min=1, help="bpe: least count of a merged pair. Default: 4.")
@@ -126,7 +126,8 @@ def train(
     try:
         config = TokenizerConfig(**{name: x for name, x in options.items() if x is not None})
     except ValidationError as error:  # options that do not fit together
-        raise InputError("; ".join(problem["msg"] for problem in error.errors())) from error
+        problems = (problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        raise InputError("; ".join(problems)) from error
     made = train_tokenizer(
         inputs or [], output, config, memory_bytes=memory, threads=threads, report=Terminal()
     )
@@ -194,6 +195,7 @@ def report(
     Example: helixlm tokenizer report exact sampled --input genome.fa -o compared
     """
     from helixlm.cli.progress import Terminal
+    from helixlm.data.text_lines import holds_sequence_lines
     from helixlm.pipeline.vocabularies import compare_vocabularies
 
     found = compare_vocabularies(
@@ -214,5 +216,5 @@ def report(
             typer.echo("Next: the same command with -o FOLDER, for page, pictures and tables")
     elif inputs[0].is_dir():
         typer.echo(f"Next: helixlm tokenizer encode {tokenizers[0]} --input {inputs[0]} -o store")
-    else:
+    elif not holds_sequence_lines(inputs[0]):
         typer.echo(f"Next: helixlm prepare --fasta {files} -o corpus")

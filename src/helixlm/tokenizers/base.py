@@ -67,7 +67,7 @@ class TokenizerConfig(BaseModel):
     special_order: SpecialOrder = "roberta"
     """ids of the special tokens; published: as in TinyDNABERT's checkpoints (pad 3, not 1);
     dnabert2, gena-lm (bpe only): theirs, with their rules for case and unknown letters"""
-    vocab_size: int = Field(default=1024, ge=9)
+    vocab_size: int = 1024
     """bpe: entries of the vocabulary, with the 5 special tokens and the 4 bases"""
     min_frequency: int = Field(default=4, ge=1)
     """bpe: a pair is merged only if it occurs at least this often in the training text"""
@@ -104,6 +104,16 @@ class TokenizerConfig(BaseModel):
                     f"{field} out, or leave the preset out"
                 )
         return filled
+
+    @model_validator(mode="after")
+    def _vocabulary_has_room(self) -> "TokenizerConfig":
+        special = len(SPECIAL_ORDERS[self.special_order])
+        if self.kind == "bpe" and self.vocab_size < special + 4:
+            raise ValueError(
+                f"a vocabulary of {self.vocab_size} has no room: {special} special tokens and the "
+                f"4 bases need {special + 4}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _order_fits_kind(self) -> "TokenizerConfig":
