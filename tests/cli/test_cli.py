@@ -322,7 +322,9 @@ def test_training_says_its_memory_and_keeps_to_it(helixlm, tmp_path):
     assert "INFO: training takes up to 40.0 MB of memory for 1050 bases" in done.stderr
     status, _, err = helixlm(*options, "--memory", "2KB", "-o", tmp_path / "u")
     assert status == 1
-    assert "2,000 bytes of memory are too small for 1,050 bases: at least 16,778,941 are needed" in err
+    assert (
+        "2,000 bytes of memory are too small for 1,050 bases: at least 16,778,941 are needed" in err
+    )
 
 
 @pytest.mark.parametrize(

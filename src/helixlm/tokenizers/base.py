@@ -6,9 +6,9 @@ because a token store and packed rows hold documents without them. The models ar
 others: nothing here knows of batches or tensors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,8 @@ from helixlm.seq.alphabet import DNA
 from helixlm.tokenizers.presets import PRESETS, PresetName
 
 Kind = Literal["bpe", "char", "kmer"]
+Text = TypeVar("Text", bound=str | bytes)
+
 SpecialOrder = Literal["roberta", "published", "dnabert2", "gena-lm"]
 
 # IUPAC's letters alone: other text, such as the book's symbol "i", keeps its case and its length.
@@ -234,6 +236,22 @@ class Tokenizer(Protocol):
 
     def save(self, folder: str | Path, *, max_tokens: int | None = None) -> None:
         """Write a folder that `load_tokenizer` and ``AutoTokenizer.from_pretrained`` read."""
+
+
+def in_batches(
+    sequences: Iterable[Text], *, letters: int, number: int | None = None
+) -> Iterator[list[Text]]:
+    """Group sequences in their order until a group has so many letters, or so many sequences."""
+    batch: list[Text] = []
+    held = 0
+    for sequence in sequences:
+        batch.append(sequence)
+        held += len(sequence)
+        if held >= letters or len(batch) == number:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
 
 
 def in_its_case(tokenizer: Tokenizer, sequences: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ In: lines of letters. Out: regions of cells, codes 0 to 3 for A, C, G, T. A cell
 between two runs of bases, so that no pair reaches across it, and at both ends of a region.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixlm.jit import compiled
-from helixlm.tokenizers.base import TokenizerError
+from helixlm.tokenizers.base import TokenizerError, in_batches
 
 Codes = NDArray[np.uint8]
 
@@ -89,7 +89,7 @@ def read_text(
     cells = np.empty(LEAST_CELLS, dtype=np.uint8)
     used = num_lines = num_bases = num_runs = 0
     fits = True
-    for batch in _batches(lines):
+    for batch in in_batches(lines, letters=PIECE, number=LINES_AT_ONCE):
         joined = _joined(batch)
         in_run = False
         for start in range(0, len(joined), PIECE):
@@ -143,20 +143,6 @@ def _closed(cells: Codes, used: int) -> Codes:
     cells.resize(used + 1, refcheck=False)
     cells[used] = STOP
     return cells
-
-
-def _batches(lines: Iterable[str | bytes]) -> Iterator[list[str | bytes]]:
-    """Group lines, so that a group has neither too many nor too many letters."""
-    batch: list[str | bytes] = []
-    letters = 0
-    for line in lines:
-        batch.append(line)
-        letters += len(line)
-        if letters >= PIECE or len(batch) == LINES_AT_ONCE:
-            yield batch
-            batch, letters = [], 0
-    if batch:
-        yield batch
 
 
 def _joined(batch: list[Any]) -> str | bytes:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from helixlm.files import replace_file
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.assemble import GENERAL_SETTINGS, settings_for
-from helixlm.tokenizers.base import Encoding, Kind, SpecialTokens, TokenizerError
+from helixlm.tokenizers.base import Encoding, Kind, SpecialTokens, TokenizerError, in_batches
 from helixlm.tokenizers.bpe_dropout import no_merges
 
 log = logging.getLogger(__name__)
@@ -223,7 +223,11 @@ class LibraryTokenizer:
         list of b ndarrays, int32, shape (n_i,)
             Token ids.
         """
-        encoded = [ids for some in self._encode_slices(slices_of(sequences)) for ids in some]
+        encoded = [
+            ids
+            for some in self._encode_slices(in_batches(sequences, letters=BATCH_LETTERS))
+            for ids in some
+        ]
         if not self._warned:
             self._warn_of_lower_case(sequences, encoded)
         return encoded
@@ -361,20 +365,6 @@ class LibraryTokenizer:
         ):
             with replace_file(folder / name) as temporary:
                 temporary.write_bytes(text.encode())
-
-
-def slices_of(sequences: Iterable[str]) -> Iterator[list[str]]:
-    """Group sequences until each group has BATCH_LETTERS letters, or none is left."""
-    batch: list[str] = []
-    letters = 0
-    for sequence in sequences:
-        batch.append(sequence)
-        letters += len(sequence)
-        if letters >= BATCH_LETTERS:
-            yield batch
-            batch, letters = [], 0
-    if batch:
-        yield batch
 
 
 def parse_library(text: str, source: str) -> tokenizers.Tokenizer:

@@ -7,14 +7,14 @@ the longest sequence only. What several tokenizers do to one text is compared in
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from helixlm.tokenizers.base import Tokenizer, TokenizerError, in_its_case
+from helixlm.tokenizers.base import Tokenizer, TokenizerError, in_batches, in_its_case
 
 SEQUENCES_AT_ONCE = 1024
 BASES_AT_ONCE = 1 << 22
@@ -297,7 +297,7 @@ def count_tokens(
     lengths = [tokenizer.token_bp for tokenizer in tokenizers]
     alike = np.zeros((len(tokenizers), len(tokenizers)), dtype=np.int64)
     num_sequences = num_bases = num_read = 0
-    for batch in _batches(sequences):
+    for batch in in_batches(sequences, letters=BASES_AT_ONCE, number=SEQUENCES_AT_ONCE):
         pieces = [[s] for s in batch]
         if known_only:
             pieces = [_KNOWN.findall(s.upper()) for s in batch]
@@ -348,20 +348,6 @@ def count_tokens(
             )
         )
     return reports, alike
-
-
-def _batches(sequences: Iterable[str]) -> Iterator[list[str]]:
-    """Group sequences, so that a batch has neither too many nor too many letters."""
-    batch: list[str] = []
-    letters = 0
-    for sequence in sequences:
-        batch.append(sequence)
-        letters += len(sequence)
-        if len(batch) == SEQUENCES_AT_ONCE or letters >= BASES_AT_ONCE:
-            yield batch
-            batch, letters = [], 0
-    if batch:
-        yield batch
 
 
 def _refuse_overlap(
