@@ -2,15 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from helixlm.tokenizers import bpe_encode
 from helixlm.tokenizers.bpe import BpeTokenizer, bpe_tokenizer
 from helixlm.tokenizers.bpe_encode import follows, may_follow
 from helixlm.tokenizers.bpe_train import train_bpe
+from helixlm.tokenizers.library import LibraryTokenizer
 
 LETTERS = "ACGTNRacgtn"
 lines = st.lists(
@@ -78,9 +80,91 @@ def test_a_vocabulary_too_large_to_write_it_down_has_the_same_ids(bpe, lines, mo
     ]
 
 
+@st.composite
+def any_merges(draw):
+    """Merges of tokens that there are by then, whether or not merging can ever come to them."""
+    tokens = list("ACGT")
+    merges = []
+    for _ in range(draw(st.integers(1, 12))):
+        left, right = draw(st.sampled_from(tokens)), draw(st.sampled_from(tokens))
+        if left + right not in tokens and len(left + right) < 9:
+            tokens.append(left + right)
+            merges.append((left, right))
+    return merges
+
+
+@settings(max_examples=400, deadline=None)
+@given(merges=any_merges(), text=st.lists(st.text("ACGTN", max_size=40), max_size=6))
+def test_a_vocabulary_of_any_merges_has_the_ids_of_the_library(merges, text):
+    made = bpe_tokenizer(merges)
+    library = Tokenizer.from_str(made._text)
+    reachable = all(
+        len(library.encode(left + right, add_special_tokens=False).ids) == 1
+        for left, right in merges
+    )
+    assert (made._table is not None) == reachable
+    expected = [encoding.ids for encoding in library.encode_batch(text, add_special_tokens=False)]
+    assert [ids.tolist() for ids in made.encode_batch(text)] == expected
+
+
+def test_an_added_token_goes_to_the_library(bpe):
+    library = Tokenizer.from_str(bpe._text)
+    known = next(token for token in bpe.tokens if len(token) == 3 and token.isalpha())
+    library.add_tokens([AddedToken(known)])
+    made = BpeTokenizer(library.to_str())
+    assert made._table is None
+    for line in ("ACGT" + known * 3, known[1:] + known, "TATAAACACGTGGATTACA"):
+        assert made.encode(line).tolist() == library.encode(line, add_special_tokens=False).ids
+
+
+def test_one_odd_sequence_does_not_send_the_others_to_the_library(bpe, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        LibraryTokenizer,
+        "_encode_slice",
+        lambda self, batch: seen.extend(batch) or [np.zeros(0, dtype=np.int32)] * len(batch),
+    )
+    ids = bpe.encode_batch(["ACGT", "AC*GT", "ACG\u00c5", "TATAAA"])
+    assert seen == ["AC*GT", "ACG\u00c5"]
+    assert [len(own) > 0 for own in ids] == [True, False, False, True]
+
+
+@pytest.fixture(scope="module")
+def gapped(lines):
+    return train_bpe(lines, vocab_size=80, min_frequency=2, special_order="gena-lm")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.lists(
+        st.lists(
+            st.one_of(st.text("ACGTN", max_size=20), st.integers(8, 30).map("N".__mul__),
+                      st.sampled_from([" ", "-", "acgt", "RY"])),
+            max_size=8,
+        ).map("".join),
+        max_size=6,
+    )
+)  # fmt: skip
+def test_gaps_have_the_ids_of_the_library(gapped, text):
+    assert gapped._table is not None
+    library = Tokenizer.from_str(gapped._text)
+    expected = [encoding.ids for encoding in library.encode_batch(text, add_special_tokens=False)]
+    assert [ids.tolist() for ids in gapped.encode_batch(text)] == expected
+
+
 @pytest.mark.parametrize(
     "merges",
     [
+        [("A", "C"), ("C", "G"), ("A", "CG")],  # ACG becomes AC G, so no text holds the last
+        [
+            ("A", "T"),
+            ("G", "AT"),
+            ("T", "C"),
+            ("T", "A"),
+            ("TA", "T"),
+            ("TAT", "GAT"),
+            ("GAT", "TA"),
+        ],
         [("A", "C"), ("AC", "G"), ("C", "G"), ("A", "CG")],  # two ways to one token
         [("AC", "G"), ("A", "C")],  # made before its part
     ],
@@ -89,7 +173,7 @@ def test_a_vocabulary_that_is_not_of_training_goes_to_the_library(merges):
     made = bpe_tokenizer(merges)
     assert made._table is None
     library = Tokenizer.from_str(made._text)
-    for text in ("ACG", "ACACG", "CGACGA"):
+    for text in ("ACG", "ACACG", "CGACGA", "TATC"):
         assert made.encode(text).tolist() == library.encode(text, add_special_tokens=False).ids
 
 

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,8 @@ from helixlm.tokenizers.bpe_encode import MergeTable, encode_lines, is_other, me
 from helixlm.tokenizers.library import LibraryTokenizer
 
 BASES = "ACGT"
-N_RUN = "N{10,}"
+LEAST_RUN = 10
+N_RUN = f"N{{{LEAST_RUN},}}"
 """what GENA-LM reads as one gap"""
 UPPER = str.maketrans(BASES.lower(), BASES)
 
@@ -68,17 +70,18 @@ class BpeTokenizer(LibraryTokenizer):
         content = json.loads(self._text)
         model = content["model"]
         normalizer = content.get("normalizer")
-        upper_first = normalizer == json.loads(upper_case_json())
+        upper_first = normalizer == normalizer_json(upper_case_normalizer(BASES))
+        self._makes_gaps = normalizer == normalizer_json(gap_normalizer())
         unknown_marks = ("continuing_subword_prefix", "end_of_word_suffix")
         vocab = self._library.get_vocab(with_added_tokens=True)
         # What splits at white space and punctuation splits no letters.
         splitter = (content.get("pre_tokenizer") or {"type": None})["type"]
         if (
-            (normalizer is not None and not upper_first)
+            not (normalizer is None or upper_first or self._makes_gaps)
             or splitter not in (None, "Whitespace", "WhitespaceSplit")
             or any(model.get(mark) for mark in unknown_marks)
             or any(model.get(option) for option in ("fuse_unk", "byte_fallback", "ignore_merges"))
-            or any(token.isalpha() and token not in model["vocab"] for token in vocab)
+            or any(token["content"].isalpha() for token in content.get("added_tokens", ()))
             or any(len(t) == 1 and t.isalpha() and t not in BASES for t in vocab)
         ):
             return None
@@ -98,13 +101,23 @@ class BpeTokenizer(LibraryTokenizer):
             ids, int32, shape (n,); starts and ends, int64, shape (n,): positions in `sequence`,
             0-based, half-open. A gap covers the whole run of N that it stands for.
         """
+        runs = [] if self._gap_id is None else list(re.finditer(N_RUN, sequence))
+        if not runs:
+            return super().encode_with_offsets(sequence)
+        ids = self.encode(sequence)
+        lengths = self._token_bp[ids].astype(np.int64)
+        gaps = np.flatnonzero(ids == self._gap_id)
+        if len(gaps) == len(runs):
+            lengths[gaps] = [run.end() - run.start() for run in runs]
+            ends = np.cumsum(lengths)
+            if ends[-1] == len(sequence):
+                return Encoding(ids, ends - lengths, ends)
         encoding = super().encode_with_offsets(sequence)
-        if self._gap_id is not None:
-            # The library gives the last N of a run as the place of what replaced it.
-            runs = {run.end(): run.start() for run in re.finditer(N_RUN, sequence)}
-            for token in np.flatnonzero(encoding.ids == self._gap_id):
-                end = int(encoding.ends[token])
-                encoding.starts[token] = runs.get(end, end - 1)
+        # The library gives the last N of a run as the place of what replaced it.
+        begins = {run.end(): run.start() for run in runs}
+        for token in np.flatnonzero(encoding.ids == self._gap_id):
+            end = int(encoding.ends[token])
+            encoding.starts[token] = begins.get(end, end - 1)
         return encoding
 
     @property
@@ -124,6 +137,11 @@ class BpeTokenizer(LibraryTokenizer):
         TokenizerError
             If the vocabulary is not one that training writes.
         """
+        if self._gap_id is not None:
+            raise TokenizerError(
+                f"{self._source}: dropout encodes the bases of each token anew, and {self.gap!r}, "
+                "a run of N of any length, has none: this vocabulary cannot have dropout"
+            )
         if self._table is None:
             raise TokenizerError(
                 f"{self._source}: dropout needs a vocabulary as training writes it, in which one "
@@ -182,19 +200,41 @@ class BpeTokenizer(LibraryTokenizer):
         """Encode batches side by side: the fast encoder leaves the lock to others."""
         if self._table is None:
             return super()._encode_slices(slices)
+        first = list(islice(slices, 2))
+        if len(first) < 2:
+            return map(self._encode_slice, first)
         with ThreadPoolExecutor() as pool:
-            return list(pool.map(self._encode_slice, slices))
+            return list(pool.map(self._encode_slice, chain(first, slices)))
 
     def _encode_slice(self, batch: list[str]) -> list[NDArray[np.int32]]:
         """Encode a batch of letters fast; what else there is goes through the library."""
+        if self._table is None:
+            return super()._encode_slice(batch)
         text = "".join(batch)
-        if self._table is not None and text.isascii():
-            letters = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
-            if not is_other(self._table, letters):
-                ends = np.cumsum([len(sequence) for sequence in batch])
-                ids, id_ends = encode_lines(self._table, letters, ends)
-                return np.split(ids, id_ends[:-1])
-        return super()._encode_slice(batch)
+        letters = np.frombuffer(text.encode("ascii", "replace"), dtype=np.uint8)
+        if is_other(self._table, letters):  # "replace" puts a question mark, which is no letter
+            if len(batch) == 1:
+                return super()._encode_slice(batch)
+            return [self._encode_slice([sequence])[0] for sequence in batch]
+        if self._makes_gaps and "N" * LEAST_RUN in text:
+            return [self._encode_gaps(sequence) for sequence in batch]
+        return self._encode_letters(letters, batch)
+
+    def _encode_gaps(self, sequence: str) -> NDArray[np.int32]:
+        """Encode letters, with one token for each long run of N."""
+        parts = re.split(N_RUN, sequence)
+        letters = np.frombuffer("".join(parts).encode("ascii"), dtype=np.uint8)
+        ids = self._encode_letters(letters, parts)
+        gap = np.array([self._gap_id], dtype=np.int32)
+        return np.concatenate([ids[0], *(x for part in ids[1:] for x in (gap, part))])
+
+    def _encode_letters(
+        self, letters: NDArray[np.uint8], sequences: Sequence[str]
+    ) -> list[NDArray[np.int32]]:
+        """Encode sequences that hold nothing but letters, given one behind the other too."""
+        ends = np.cumsum([len(sequence) for sequence in sequences])
+        ids, id_ends = encode_lines(self._table, letters, ends)
+        return np.split(ids, id_ends[:-1])
 
 
 def row_dropout(tokenizer: AnyTokenizer, p: float) -> RowDropout:
@@ -224,11 +264,18 @@ def row_dropout(tokenizer: AnyTokenizer, p: float) -> RowDropout:
     return RowDropout(tokenizer.dropout_table, p)
 
 
-def upper_case_json() -> str:
-    """Text of the normaliser that `bpe_tokenizer` writes, as the library spells it."""
+def gap_normalizer() -> normalizers.Sequence:
+    """Drop white space at both ends and read long runs of N as gaps, as GENA-LM does."""
+    return normalizers.Sequence(
+        [normalizers.Strip(), normalizers.Replace(Regex(N_RUN), BpeTokenizer.gap)]
+    )
+
+
+def normalizer_json(normalizer: normalizers.Sequence) -> Any:
+    """Content of a normaliser as the library writes it into tokenizer.json."""
     library = Tokenizer(models.BPE())
-    library.normalizer = upper_case_normalizer(BASES)
-    return json.dumps(json.loads(library.to_str())["normalizer"])
+    library.normalizer = normalizer
+    return json.loads(library.to_str())["normalizer"]
 
 
 def bpe_tokenizer(
@@ -271,9 +318,7 @@ def bpe_tokenizer(
     if special_order == "dnabert2":
         library.pre_tokenizer = pre_tokenizers.Whitespace()
     elif special_order == "gena-lm":
-        library.normalizer = normalizers.Sequence(
-            [normalizers.Strip(), normalizers.Replace(Regex(N_RUN), BpeTokenizer.gap)]
-        )
+        library.normalizer = gap_normalizer()
     else:
         library.normalizer = upper_case_normalizer(BASES)
     # The gap stands in the text; the others are put around it.

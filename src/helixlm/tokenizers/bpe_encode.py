@@ -7,8 +7,9 @@ stay those two tokens. So the text is read once from left to right: take the lon
 matches and may follow the one before, else a shorter one, and if none may follow, take back the one
 before. A bit for each position from which no way led on keeps that linear.
 
-This holds where each token is made by one merge, of two tokens that are made before it. A
-vocabulary that training wrote is like that. `merge_table` says so; another is left to the library.
+This holds where each token is made by one merge, of two tokens that are made before it, and where
+merging its own letters makes it. A vocabulary that training wrote is like that. `merge_table` finds
+out; another is left to the library.
 
 References
 ----------
@@ -111,7 +112,7 @@ def merge_table(
     if lower_case:
         for base in "ACGT":
             codes[ord(base.lower())] = codes[ord(base)]
-    return MergeTable(
+    table = MergeTable(
         ids=np.array([vocab[token] for token in rank], dtype=np.int32),
         bp=np.array([len(token) for token in rank], dtype=np.int32),
         left=np.array(left, dtype=np.int32),
@@ -127,6 +128,7 @@ def merge_table(
         unk=unk,
         codes=codes,
     )
+    return table if _all_arise(table) else None
 
 
 def _trie(
@@ -203,15 +205,18 @@ def place(keys: NDArray[np.int64], key: int) -> int | np.int64:
 
 
 @compiled
-def may_follow(table: MergeTable, first: int, second: int) -> bool:
+def may_follow(table: MergeTable, first: int, second: int, limit: int = NONE) -> bool:
     """Whether merging the letters of two tokens, side by side, gives those two tokens.
+
+    With a limit, whether it gives them before the merges from that rank on.
 
     Their merges are undone from the last on, on both sides of the boundary. If at any time the
     tokens that face each other across it would be merged before those that were undone, merging
     would have crossed the boundary.
     """
     num = len(table.bp)
-    limit = num
+    if limit == NONE:
+        limit = num
     while True:
         at = place(table.pair_keys, first * num + second)
         if table.pair_keys[at] != NONE and table.pair_tokens[at] < limit:
@@ -277,6 +282,18 @@ def _all_follow_bits(
                 bits[first, second >> 6] |= np.uint64(1) << np.uint64(second & 63)
         crossing[:] = num
     return bits
+
+
+@compiled
+def _all_arise(table: MergeTable) -> bool:
+    """Whether merging the letters of each token gives that token.
+
+    It does not where an earlier merge takes letters from both of its parts.
+    """
+    for token in range(4, len(table.bp)):
+        if not may_follow(table, table.left[token], table.right[token], token):
+            return False
+    return True
 
 
 @compiled

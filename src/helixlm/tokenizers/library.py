@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 # The library keeps strings, masks and offsets beside each id, about 150 bytes a token: batches
 # of this many letters keep that below some tens of MB, and cost no speed.
-BATCH_LETTERS = 1 << 20
+BATCH_LETTERS = 1 << 18
 
 # Names by which a bare tokenizer.json, without tokenizer_config.json, tells what a token is for.
 PAD_NAMES = ("<pad>", "[PAD]")
