@@ -7,11 +7,13 @@ import sys
 import pytest
 
 SCRIPT = """
-import json, sys
+import hashlib, json, sys
 import numpy as np
+from helixlm.tokenizers.bpe_merges import learn_merges
+from helixlm.tokenizers.bpe_text import read_text
 from helixlm.tokenizers.bpe_train import train_bpe
 
-memory, length, line_bp = map(int, sys.argv[1:])
+memory, length, line_bp, vocab_size = map(int, sys.argv[1:])
 letters = np.frombuffer(b"ACGT", dtype=np.uint8)
 
 def lines():
@@ -29,28 +31,54 @@ def status(name):
 for line in lines():
     pass
 train_bpe([line[:100_000]], vocab_size=600, min_frequency=1)
+train_bpe([line[:20_000]] * 200, vocab_size=5000, min_frequency=1, memory_bytes=24 << 20)
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")  # the peak is counted from here on
 before = status("VmRSS")
-made = train_bpe(lines(), vocab_size=600, min_frequency=2, memory_bytes=memory or None, threads=2)
-print(json.dumps([status("VmHWM") - before, made.sha256]))
+text = read_text(lines(), max_regions=2, memory_bytes=memory)
+merges = learn_merges(
+    text, num_merges=vocab_size - 9, min_frequency=2, max_token_bp=None, memory_bytes=memory
+)
+print(json.dumps([status("VmHWM") - before, hashlib.sha256(repr(merges).encode()).hexdigest()]))
 """
 
 
+def used_and_hash(memory, length, line_bp, vocab_size):
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *map(str, (memory, length, line_bp, vocab_size))],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_training_keeps_to_the_memory_given():
-    length = 40_000_000
+@pytest.mark.parametrize(
+    ("length", "vocab_size", "budgets"),
+    [
+        (100_000_000, 600, (180_000_000, 300_000_000)),
+        (20_000_000, 30_000, (50_000_000, 60_000_000)),  # several pairs share each counter
+    ],
+)
+def test_training_keeps_to_the_memory_given(length, vocab_size, budgets):
     hashes = set()
-    for memory in (0, 80_000_000, 120_000_000):
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(memory), str(length), "20000"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=300,
-        )
-        used, sha256 = json.loads(done.stdout.splitlines()[-1])
-        assert used <= (memory or 3 * length), f"{used:,} bytes of {memory:,}"
+    for memory in budgets:
+        used, sha256 = used_and_hash(memory, length, 20_000, vocab_size)
+        assert used <= memory, f"{used:,} bytes of {memory:,}"
         assert used > length // 2  # the measurement sees the text at all
         hashes.add(sha256)
     assert len(hashes) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_one_long_line_is_refused_before_it_is_held():
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "30000000", "60000000", "60000000", "600"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert "30,000,000 bytes of memory are too small for 60,000,000 bases" in done.stderr

@@ -136,10 +136,15 @@ def test_a_genome_in_lines_of_any_length(genome, line_bp, num_merges, min_freque
         ({"FEW_PAIRS": 10**9}, 1 << 25),  # every merge by a pass
         ({"FEW_PAIRS": 0}, 1 << 25),  # none
         ({"FEW_PAIRS": 0, "MOST_TO_LEAST": 2}, 1 << 25),
-        ({"LEAST_BYTES": 0, "FEW_PAIRS": 0}, 400_000),
-        ({"LEAST_BYTES": 0, "COUNTERS_SHARE": 10**9}, 400_000),  # pairs share counters
-        ({"LEAST_BYTES": 0, "COUNTERS_SHARE": 10**9, "FEWEST_COUNTERS": 16}, 600_000),
+        ({"LEAST_BYTES": 0, "FEW_PAIRS": 0}, 700_000),
+        ({"LEAST_BYTES": 0, "COUNTERS_SHARE": 10**9}, 700_000),  # pairs share counters
+        ({"LEAST_BYTES": 0, "COUNTERS_SHARE": 10**9, "FEWEST_COUNTERS": 16}, 900_000),
         ({"CANDIDATE_BYTES": 10**4}, 1 << 20),
+        ({"CANDIDATE_BYTES": 10**6, "FEW_PAIRS": 0}, 1 << 20),  # some candidates at a time
+        (
+            {"CANDIDATE_BYTES": 10**5, "LEAST_BYTES": 0, "COUNTERS_SHARE": 10**9},
+            1 << 21,
+        ),
     ],
 )
 @pytest.mark.parametrize("threads", [1, 3])

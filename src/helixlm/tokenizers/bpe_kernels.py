@@ -8,6 +8,8 @@ many cells as its width says: its id stands in the first and in the last, and wh
 is of no use. Positions are counted from the first cell of the region, in 32 bits.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,8 +24,15 @@ STOP = 65535
 DEAD = 65534
 """where a token began that is now the right part of another: no token has this id"""
 NONE = -1
+NO_PAIR = 2**32
 BLOCK = 256
 """places that are merged at once: their cells stay in the first-level cache"""
+
+
+@compiled
+def order_of(count: int, pair: int) -> int | np.int64:
+    """Put a more frequent pair first, and the lower one among equals, in one number."""
+    return (-np.int64(count) << 32) + np.int64(pair)
 
 
 @compiled
@@ -154,45 +163,106 @@ def list_shared(
 
 
 @compiled
-def split_slots(
-    cells: Cells,
-    positions: Positions,
-    starts: Counts,
-    ends: Counts,
-) -> tuple[NDArray[np.uint32], Counts, Counts]:
-    """Part the positions of each slot by pair, in place, each part in order; one cell a token.
-
-    Returns the pairs as ``left << 16 | right``, and where the positions of each start and end.
-    """
-    pairs = np.empty(max(16, len(starts)), dtype=np.uint32)
-    pair_starts = np.empty(len(pairs), dtype=np.int64)
-    pair_ends = np.empty(len(pairs), dtype=np.int64)
-    num_pairs = 0
+def sort_slots(cells: Cells, positions: Positions, starts: Counts, ends: Counts) -> None:
+    """Sort the positions of each slot by pair, each pair's in order; one cell a token."""
     for slot in range(len(starts)):
         part = positions[starts[slot] : ends[slot]]
         keys = np.empty(len(part), dtype=np.uint32)
         same = True
         for index in range(len(part)):
-            at = np.int64(part[index])
-            keys[index] = np.int64(cells[at]) << 16 | np.int64(cells[at + 1])
+            keys[index] = _pair_at(cells, part[index])
             same = same and keys[index] == keys[0]
         if not same:
-            order = np.argsort(keys, kind="mergesort")
-            part[:] = part[order]
-            keys = keys[order]
-        begin = 0
-        for index in range(1, len(part) + 1):
-            if index == len(part) or keys[index] != keys[begin]:
-                if num_pairs == len(pairs):
-                    pairs = np.concatenate((pairs, np.empty_like(pairs)))
-                    pair_starts = np.concatenate((pair_starts, np.empty_like(pair_starts)))
-                    pair_ends = np.concatenate((pair_ends, np.empty_like(pair_ends)))
-                pairs[num_pairs] = keys[begin]
-                pair_starts[num_pairs] = starts[slot] + begin
-                pair_ends[num_pairs] = starts[slot] + index
-                num_pairs += 1
-                begin = index
-    return pairs[:num_pairs], pair_starts[:num_pairs], pair_ends[:num_pairs]
+            part[:] = part[np.argsort(keys, kind="mergesort")]
+
+
+@compiled
+def join_slots(
+    regions: Sequence[Cells],
+    positions: Sequence[Positions],
+    starts: Counts,
+    ends: Counts,
+    limit: int,
+    most: int,
+) -> tuple[NDArray[np.uint32], Counts, Counts, int, int]:
+    """Find the pairs of sorted slots that are frequent enough in all regions together.
+
+    Parameters
+    ----------
+    regions, positions : list of ndarray
+        Cells and positions of each region.
+    starts, ends : ndarray, int64, shape (regions, slots)
+        Which positions belong to each slot.
+    limit : int
+        The last that is wanted, as `order_of` has it.
+    most : int
+        If there are more than twice as many pairs, the limit is lowered.
+
+    Returns
+    -------
+    pairs : ndarray, uint32, shape (n,)
+        ``left << 16 | right``.
+    starts, ends : ndarray, int64, shape (regions, n)
+        Which positions belong to each pair.
+    limit : int
+        No other pair comes before it.
+    highest : int
+        Count of the most frequent pair, whether it is wanted or not.
+    """
+    num_regions = len(regions)
+    room = 2 * most
+    pairs = np.empty(room, dtype=np.uint32)
+    orders = np.empty(room, dtype=np.int64)
+    begins = np.empty((num_regions, room), dtype=np.int64)
+    finishes = np.empty((num_regions, room), dtype=np.int64)
+    num = highest = 0
+    at = np.empty(num_regions, dtype=np.int64)
+    begin = np.empty(num_regions, dtype=np.int64)
+    for slot in range(starts.shape[1]):
+        at[:] = starts[:, slot]
+        while True:
+            pair = NO_PAIR
+            for region in range(num_regions):
+                if at[region] < ends[region, slot]:
+                    own = _pair_at(regions[region], positions[region][at[region]])
+                    pair = min(pair, own)
+            if pair == NO_PAIR:
+                break
+            count = 0
+            for region in range(num_regions):
+                begin[region] = at[region]
+                while (
+                    at[region] < ends[region, slot]
+                    and _pair_at(regions[region], positions[region][at[region]]) == pair
+                ):
+                    at[region] += 1
+                count += at[region] - begin[region]
+            highest = max(highest, count)
+            order = order_of(count, pair)
+            if order > limit:
+                continue
+            if num == room:
+                keep = np.argsort(orders)[:most]
+                limit = orders[keep[-1]]
+                num = most
+                orders[:num] = orders[keep]
+                pairs[:num] = pairs[keep]
+                begins[:, :num] = begins[:, keep]
+                finishes[:, :num] = finishes[:, keep]
+                if order > limit:
+                    continue
+            pairs[num] = pair
+            orders[num] = order
+            begins[:, num] = begin
+            finishes[:, num] = at
+            num += 1
+    return pairs[:num], begins[:, :num], finishes[:, :num], limit, highest
+
+
+@compiled
+def _pair_at(cells: Cells, at: int) -> int | np.int64:
+    """Pair of the token at a position and the next; one cell a token."""
+    return np.int64(cells[at]) << 16 | np.int64(cells[at + 1])
 
 
 @compiled

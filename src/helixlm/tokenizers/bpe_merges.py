@@ -30,6 +30,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.typed import List
 from numpy.typing import NDArray
 
 from helixlm.jit import compiled
@@ -44,12 +45,13 @@ from helixlm.tokenizers.bpe_kernels import (
     compact,
     count_pairs,
     count_shared,
+    join_slots,
     list_neighbours,
     list_pairs,
     list_shared,
     merge_everywhere,
     merge_pair,
-    split_slots,
+    sort_slots,
     widen,
 )
 from helixlm.tokenizers.bpe_text import TrainingText
@@ -72,8 +74,9 @@ LEAST_BYTES = 1 << 16
 """what counters may always take"""
 SPARE_PLACES = 1 << 10
 CANDIDATES_SHARE = 4
+MERGE_BYTES = 250
 CANDIDATE_BYTES = 200
-"""what a pair with places takes beside them, in arrays and as Python objects"""
+"""what a pair with places takes beside them, in arrays and as a Python object"""
 
 PAIR_BITS = 2**32 - 1
 EMPTY = np.uint32(PAIR_BITS)
@@ -156,6 +159,8 @@ class _Learner:
         self._cells: list[Cells] = list(text.regions)
         text.regions.clear()  # so that each can be given back when it is widened
         self._max_bp = max_bp
+        # What is known of each token, as Python objects and in arrays for each region.
+        self._tokens_bytes = (MERGE_BYTES + 48 * len(self._cells)) * num_merges
         self._memory_bytes = memory_bytes
         self._pool = pool
         self._bp = np.ones(NUM_BASES + num_merges, dtype=np.int32)
@@ -203,7 +208,7 @@ class _Learner:
 
     def _rest(self) -> int:
         """Memory beside the text, two bytes a token."""
-        return self._memory_bytes - 2 * sum(map(len, self._cells))
+        return self._memory_bytes - self._tokens_bytes - 2 * sum(map(len, self._cells))
 
     def _counter_bytes(self) -> int:
         """Count what a counter takes in each region, and in their sum."""
@@ -244,7 +249,7 @@ class _Learner:
         if self._surely is not None:
             most = min(most, self._surely)
         rooms = self._rooms(len(total))
-        fewer = max(1, self._rest() // CANDIDATES_SHARE // CANDIDATE_BYTES)
+        fewer = self._most_candidates()
         lowest = max(min_frequency, most // MOST_TO_LEAST)
         threshold = most
         slots = np.flatnonzero(total >= threshold)
@@ -287,6 +292,11 @@ class _Learner:
                     pairs[left, :-1][bp + left_bp > self._max_bp] = 0
         return total
 
+    def _most_candidates(self) -> int:
+        """Pairs that may have places, each with what it takes in every region."""
+        each = CANDIDATE_BYTES + 16 * len(self._cells)
+        return max(1, self._rest() // CANDIDATES_SHARE // each)
+
     def _rooms(self, num_counters: int) -> list[int]:
         """Places to list at first in each region; a quarter of the room is left for new pairs."""
         room = max(0, self._rest() - num_counters * self._counter_bytes()) // 4
@@ -298,7 +308,8 @@ class _Learner:
         lengths = list(map(len, self._cells))
         share = max(own * sum(lengths) / n for own, n in zip(places, lengths, strict=True))
         room = 4 * (4 * share / 3 + 8) * SHARED_COUNTERS_SHARE / (SHARED_COUNTERS_SHARE - 1)
-        return int(room) + 2 * sum(lengths) + FEWEST_COUNTERS * self._counter_bytes()
+        counters = FEWEST_COUNTERS * self._counter_bytes()
+        return int(room) + 2 * sum(lengths) + counters + self._tokens_bytes
 
     def _widen(self) -> None:
         """Give each token two bytes."""
@@ -349,19 +360,23 @@ class _Learner:
         used = [int(region_ends[-1]) for region_ends in ends]
         # A third more than was chosen, for new pairs.
         positions = [np.empty(4 * own // 3 + SPARE_PLACES, dtype=np.uint32) for own in used]
+        spans = np.stack(starts), np.stack(ends)
+        limit = _heap_key(choice.threshold, PAIR_BITS)
         if stride:
             strides = [stride] * len(counts)
             self._each(list_pairs, self._regions(strides, counts, positions))
             pairs = (slots // stride << 16 | slots % stride).astype(np.uint32)
-            found = pairs, np.stack(starts), np.stack(ends)
-        else:
-            how = (self._bp, self._max_bp)
-            self._each(
-                list_shared,
-                [(cells, *how, *own) for cells, *own in self._regions(counts, positions)],
-            )
-            found = _joined(self._each(split_slots, self._regions(positions, starts, ends)))
-        return _Candidates(choice.threshold, used, *found), positions
+            kept = _first(pairs, *spans, limit, self._most_candidates())
+            return _Candidates(*kept, 0, used), positions
+        how = (self._bp, self._max_bp)
+        calls = [(cells, *how, *own) for cells, *own in self._regions(counts, positions)]
+        self._each(list_shared, calls)
+        self._each(sort_slots, self._regions(positions, *spans))
+        where = List(self._cells), List(positions)
+        pairs, begins, finishes, limit, highest = join_slots(
+            *where, *spans, limit, self._most_candidates()
+        )
+        return _Candidates(pairs, begins, finishes, limit, highest, used), positions
 
     def _merge_listed(self, candidates: "_Candidates", positions: list[Positions]) -> Iterator[int]:
         """Merge candidates, new ones too, until none is left that surely comes next."""
@@ -418,30 +433,31 @@ class _Learner:
 
 
 class _Candidates:
-    """Pairs that reach the threshold, how often they stand side by side, and where they once did.
+    """Pairs that come first, how often they stand side by side, and where they once did.
 
-    `pairs` holds ``left << 16 | right``, uint32, shape (c,); `starts` and `ends`, int64, shape
-    (regions, c), say which part of a region's index holds the pair's places.
+    No pair that is not among them comes before `limit`, see `_heap_key`. `pairs` holds
+    ``left << 16 | right``, uint32, shape (c,); `starts` and `ends`, int64, shape (regions, c), say
+    which part of a region's index holds the pair's places.
     """
 
     def __init__(
         self,
-        threshold: int,
-        used: Sequence[int],
         pairs: NDArray[np.uint32],
         starts: Counts,
         ends: Counts,
+        limit: int,
+        highest: int,
+        used: Sequence[int],
     ) -> None:
-        counts = (ends - starts).sum(axis=0)
-        keep = counts >= threshold
-        self.highest = int(counts.max(initial=0))
-        self.threshold = threshold
+        self._limit = limit
+        self._threshold = -(limit >> 32)
+        self.highest = highest
         self._used = np.array(used, dtype=np.int64)
-        self._num = int(keep.sum())
-        self.pairs = pairs[keep]
-        self.starts = starts[:, keep]
-        self.ends = ends[:, keep]
-        self._counts = counts[keep]
+        self._num = len(pairs)
+        self.pairs = pairs
+        self.starts = starts
+        self.ends = ends
+        self._counts = (ends - starts).sum(axis=0)
         self._make_table()
         self._heap = list(map(_heap_key, self._counts.tolist(), self.pairs.tolist()))
         heapq.heapify(self._heap)
@@ -472,7 +488,7 @@ class _Candidates:
             pair = key & PAIR_BITS
             index = int(self._values[_place(self._keys, pair)])
             now = _heap_key(int(self._counts[index]), pair)
-            if self._counts[index] < self.threshold:
+            if now > self._limit:
                 heapq.heappop(self._heap)
             elif now != key:
                 heapq.heapreplace(self._heap, now)
@@ -514,7 +530,7 @@ class _Candidates:
         tokens = len(token_bp)
         new = tokens - 1
         table = (self._keys, self._values, self._counts)
-        before, after = _settle(*table, left, right, changes, token_bp, max_bp, self.threshold)
+        before, after = _settle(*table, left, right, changes, token_bp, max_bp, self._threshold)
         if len(before) + len(after) == 0:
             return np.empty(0, dtype=np.int64)
         lengths = np.concatenate((changes[:, 2, before], changes[:, 3, after]), axis=1)
@@ -554,22 +570,20 @@ class _Candidates:
             heapq.heappush(self._heap, key)
 
 
+def _first(
+    pairs: NDArray[np.uint32], starts: Counts, ends: Counts, limit: int, most: int
+) -> tuple[NDArray[np.uint32], Counts, Counts, int]:
+    """Keep the first pairs if there are too many, as where all are equally rare."""
+    if len(pairs) <= most:
+        return pairs, starts, ends, limit
+    orders = ((starts - ends).sum(axis=0) << 32) + pairs
+    keep = np.argsort(orders)[:most]
+    return pairs[keep], starts[:, keep], ends[:, keep], int(orders[keep[-1]])
+
+
 def _heap_key(count: int, pair: int) -> int:
     """Put the most frequent pair first, and the lowest among equals, in one number."""
     return (-count << 32) + pair
-
-
-def _joined(
-    parts: list[tuple[NDArray[np.uint32], Counts, Counts]],
-) -> tuple[NDArray[np.uint32], Counts, Counts]:
-    """Put the pairs of all regions into one list, with starts and ends by region."""
-    pairs = np.unique(np.concatenate([part[0] for part in parts]))
-    starts = np.zeros((len(parts), len(pairs)), dtype=np.int64)
-    ends = np.zeros_like(starts)
-    for region, (own, own_starts, own_ends) in enumerate(parts):
-        at = np.searchsorted(pairs, own)
-        starts[region, at], ends[region, at] = own_starts, own_ends
-    return pairs, starts, ends
 
 
 @compiled

@@ -94,6 +94,8 @@ def read_text(
         in_run = False
         for start in range(0, len(joined), PIECE):
             text = np.frombuffer(_ascii(joined[start : start + PIECE]), dtype=np.uint8)
+            if memory_bytes is not None and least_bytes(num_bases + num_runs) > memory_bytes:
+                fits, used = False, 0
             most = used + 2 * len(text) + 1  # each letter may be a run, with a stop before it
             if most > len(cells):
                 cells.resize(most + used // 8, refcheck=False)
