@@ -449,6 +449,56 @@ def test_a_full_disk_leaves_what_was_there(bpe, char, tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def failing_at(patch, operation, number):
+    """Let the call of this number fail, and no other."""
+    calls, real = iter(range(1, 100)), getattr(Path, operation)
+
+    def sometimes(self, *args, **kwargs):
+        if next(calls) == number:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, *args, **kwargs)
+
+    patch.setattr(Path, operation, sometimes)
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize(
+    ("operation", "numbers"), [("write_bytes", (1, 2)), ("replace", (1, 2, 3, 4))]
+)
+def test_the_two_files_are_replaced_together(
+    bpe, book, tmp_path, monkeypatch, operation, numbers, there
+):
+    for number in numbers:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if there:
+            bpe.save(folder)
+        elif number > 2:  # nothing is moved out of the way
+            continue
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        with monkeypatch.context() as patch:
+            failing_at(patch, operation, number)
+            with pytest.raises(StateError, match=r"tokenizer.json: cannot be written: No space"):
+                book.save(folder)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+        book.save(folder)
+        assert load_tokenizer(folder).tokens == book.tokens
+        assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_folder_in_the_place_of_a_file(bpe, book, tmp_path, name):
+    bpe.save(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    (other,) = [path for path in tmp_path.iterdir() if path.is_file()]
+    before = other.read_bytes()
+    with pytest.raises(StateError, match="Is a directory; nothing was replaced"):
+        book.save(tmp_path)
+    assert other.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_file_in_the_way(bpe, tmp_path):
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(StateError, match=r"taken/tokenizer.* cannot be written: File exists"):

@@ -19,7 +19,7 @@ import numpy as np
 import tokenizers
 from numpy.typing import ArrayLike, NDArray
 
-from helixlm.files import replace_file
+from helixlm.files import replace_files
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.assemble import GENERAL_SETTINGS, settings_for
 from helixlm.tokenizers.base import Encoding, Kind, SpecialTokens, TokenizerError, in_batches
@@ -337,7 +337,7 @@ class LibraryTokenizer:
     def save(self, folder: str | Path, *, max_tokens: int | None = None) -> None:
         """Write tokenizer.json and tokenizer_config.json into a folder.
 
-        Each file is there whole, old or new, whatever happens.
+        Both files are replaced, or none is: what was there before stays if one cannot be written.
 
         Parameters
         ----------
@@ -358,12 +358,10 @@ class LibraryTokenizer:
         settings["tokenizer_class"] = self.transformers_class
         if max_tokens is not None:
             settings["model_max_length"] = max_tokens
-        folder = Path(folder)
-        for name, text in (
-            ("tokenizer_config.json", json.dumps(settings, indent=2) + "\n"),
-            ("tokenizer.json", self._text),
-        ):
-            with replace_file(folder / name) as temporary:
+        names = ("tokenizer_config.json", "tokenizer.json")
+        texts = (json.dumps(settings, indent=2) + "\n", self._text)
+        with replace_files(*(Path(folder) / name for name in names)) as temporaries:
+            for temporary, text in zip(temporaries, texts, strict=True):
                 temporary.write_bytes(text.encode())
 
 
