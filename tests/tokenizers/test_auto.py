@@ -122,3 +122,27 @@ def test_a_token_that_is_added_is_not_cut_into_words(saved):
     assert auto.tokenize("ACG<gap>ACG") == ["ACG", *["[UNK]"] * 7, "ACG"]
     auto.add_tokens(["<gap>"], special_tokens=True)
     assert auto.tokenize("ACG<gap>ACG") == ["ACG", "<gap>", "ACG"]
+
+
+def test_a_plain_token_that_is_added_leaves_the_words_as_they_are(saved):
+    """transformers marks it as one to be found after normalising."""
+    folder, _, _ = saved
+    auto = AutoTokenizer.from_pretrained(folder / "3")
+    auto.add_tokens(["<gap>", "<gap>2", "GATTACAGATTACA"])
+    assert auto.tokenize("ACGTACG") == ["ACG", "CGT", "GTA", "TAC", "ACG"]
+    assert auto.tokenize("ACGT<gap>ACG<gap>2") == ["ACG", "CGT", "<gap>", "ACG", "<gap>2"]
+    assert auto.tokenize("ACG CGT<gap>GTA") == ["ACG", "CGT", "<gap>", "GTA"]
+    assert auto.tokenize("ACGTGATTACAGATTACA") == ["ACG", "CGT", "GATTACAGATTACA"]
+
+
+def test_an_added_token_is_kept_by_saving(saved, tmp_path):
+    auto = AutoTokenizer.from_pretrained(saved[0] / "3")
+    auto.add_tokens(["<gap>"])
+    auto.save_pretrained(tmp_path)
+    ours = load_tokenizer(tmp_path)
+    for text in ("ACGTACG", "ACGT<gap>ACG", "ACG CGT<gap>GTA", "<gap", ""):
+        ids, starts, ends = ours.encode_with_offsets(text)
+        found = auto(text, add_special_tokens=False, return_offsets_mapping=True)
+        assert found["input_ids"] == ids.tolist() == ours.encode(text).tolist()
+        assert found["offset_mapping"] == list(zip(starts.tolist(), ends.tolist(), strict=True))
+    assert [ours.tokens[i] for i in ours.encode("ACGT<gap>ACG")] == ["ACG", "CGT", "<gap>", "ACG"]

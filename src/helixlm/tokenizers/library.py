@@ -385,11 +385,9 @@ def token_name(value: Any) -> str | None:
 
 
 def literal_pattern(added: Iterable[tokenizers.AddedToken]) -> re.Pattern[str]:
-    """Match text that may hold the literal text of an added token, such as ``<mask>``."""
-    added = list(added)
-    if any(token.normalized for token in added):
-        return re.compile("")  # found only after normalising, so any text may hold it
-    return re.compile("|".join(re.escape(token.content) for token in added) or "(?!)")
+    """Match the literal text of an added token, such as ``<mask>``; of several, the longest."""
+    contents = sorted((token.content for token in added if token.content), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, contents)) or "(?!)")
 
 
 def tokens_by_id(vocab: Mapping[str, int], source: str) -> list[str]:
