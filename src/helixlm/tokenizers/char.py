@@ -162,5 +162,5 @@ def hyenadna_tokenizer(*, max_tokens: int | None = 1026) -> CharTokenizer:
     text, settings = surround(library, HYENADNA_SPECIAL, max_tokens)
     # The published class names these two beside BERT's roles, but puts [CLS] first.
     settings |= {"padding_side": "left", "bos_token": "[BOS]", "eos_token": "[SEP]"}
-    settings["extra_special_tokens"] = ["[RESERVED]"]
+    settings["additional_special_tokens"] = ["[RESERVED]"]
     return CharTokenizer(text, settings)
