@@ -8,11 +8,15 @@ import sys
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, BertConfig
+from transformers import AutoTokenizer, BertConfig, BertTokenizer
 
 from helixlm.tokenizers.auto import HelixlmKmerTokenizer
 from helixlm.tokenizers.hf import load_tokenizer
-from helixlm.tokenizers.kmer_overlapping import OverlappingKmerTokenizer, dnabert_tokenizer
+from helixlm.tokenizers.kmer_overlapping import (
+    OverlappingKmerTokenizer,
+    dnabert_tokenizer,
+    dnabert_vocabulary,
+)
 
 LETTERS = st.sampled_from("ACGTacgtNnRY-*<[]> \n\t\x1c\x1f\x85\u2028é中\x00")
 SOME = st.sampled_from(["ACGTACGT", "AAAAAAA", "[MASK]", "[UNK]", "[CLS]", "[SEP]", "[PAD]"])
@@ -65,6 +69,20 @@ def test_without_helixlm_spaced_words_give_the_same_ids(saved):
     spaced, raw = json.loads(done.stdout)
     assert spaced == ours[3].add_special(ours[3].encode("ACGNT[MASK]")).tolist()
     assert raw == [2, 1, 3]  # one unknown word, as the page says
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("text", ["ACGTT", "ACGNT", "ACGT[MASK]ACG", "ACG", "AC"])
+def test_words_are_decoded_apart_as_bert_does(saved, text, skip):
+    vocabulary = {word: i for i, word in enumerate(dnabert_vocabulary(3))}
+    bert = BertTokenizer(vocab=vocabulary, do_lower_case=False)
+    _, ours, auto = saved
+    ids = ours[3].add_special(ours[3].encode(text)).tolist()
+    assert auto[3].decode(ids, skip_special_tokens=skip) == bert.decode(
+        ids, skip_special_tokens=skip
+    )
+    if text == "ACGTT" and not skip:
+        assert auto[3].decode(ids) == "[CLS] ACG CGT GTT [SEP]"
 
 
 def test_the_class_is_found_beside_a_model(saved, tmp_path):

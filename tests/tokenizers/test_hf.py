@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import (
     AddedToken,
+    ByteLevelBPETokenizer,
     Tokenizer,
     decoders,
     models,
@@ -374,6 +375,24 @@ def test_no_token_for_unknown_letters(tmp_path, unk):
 
     with pytest.raises(TokenizerError, match=f"the model names {unk!r} as its unknown token"):
         load_changed(tmp_path, dnabert2_like(), change)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("unk", [None, "<unk>"])
+def test_bytes_are_not_letters(tmp_path, unk, nested):
+    """As RoBERTa's file, whose model names no unknown token."""
+    library = ByteLevelBPETokenizer()
+    library.train_from_iterator(["ACGTTGCA"], vocab_size=260, show_progress=False)
+
+    def change(content):
+        content["model"]["unk_token"] = unk
+        if nested:
+            content["pre_tokenizer"] = {
+                "type": "Sequence", "pretokenizers": [content["pre_tokenizer"]]
+            }  # fmt: skip
+
+    with pytest.raises(TokenizerError, match="is byte-level, .* its pieces are bytes, expected"):
+        load_changed(tmp_path, library, change)
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,8 @@ import tokenizers
 from numpy.typing import ArrayLike, NDArray
 
 from helixlm.files import replace_files
-from helixlm.rng import CounterRng
 from helixlm.tokenizers.assemble import GENERAL_SETTINGS, settings_for
 from helixlm.tokenizers.base import Encoding, Kind, SpecialTokens, TokenizerError, in_batches
-from helixlm.tokenizers.bpe_dropout import no_merges
 
 log = logging.getLogger(__name__)
 
@@ -280,16 +278,6 @@ class LibraryTokenizer:
         offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         return Encoding(np.array(encoding.ids, dtype=np.int32), offsets[:, 0], offsets[:, 1])
 
-    def encode_with_dropout(self, sequence: str, p: float, rng: CounterRng) -> NDArray[np.int32]:
-        """Encode with merges left out at random: byte-pair encoding alone can, see `BpeTokenizer`.
-
-        Raises
-        ------
-        TokenizerError
-            Always.
-        """
-        raise no_merges(self.kind)
-
     def decode(self, ids: ArrayLike) -> str:
         """Return the bases of the tokens: special tokens are dropped, unk becomes N.
 
@@ -404,7 +392,16 @@ def tokens_by_id(vocab: Mapping[str, int], source: str) -> list[str]:
 
 def unknown_token(text: str, vocab: Mapping[str, int], source: str) -> str:
     """Name of the token for unknown letters."""
-    unk = json.loads(text)["model"].get("unk_token")
+    content = json.loads(text)
+    unk = content["model"].get("unk_token")
+    if (unk is None or unk not in vocab) and '"ByteLevel"' in json.dumps(
+        content.get("pre_tokenizer")
+    ):
+        raise TokenizerError(
+            f"{source}: this tokenizer is byte-level, as RoBERTa's and GPT-2's are: its pieces are "
+            "bytes, expected letters with one unknown token for each letter that is not in the "
+            "vocabulary"
+        )
     if unk is None or unk not in vocab:
         raise TokenizerError(
             f"{source}: the model names {unk!r} as its unknown token, expected a token of the "
