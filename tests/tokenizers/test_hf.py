@@ -391,7 +391,7 @@ def test_bytes_are_not_letters(tmp_path, unk, nested):
                 "type": "Sequence", "pretokenizers": [content["pre_tokenizer"]]
             }  # fmt: skip
 
-    with pytest.raises(TokenizerError, match="is byte-level, .* its pieces are bytes, expected"):
+    with pytest.raises(TokenizerError, match=r"is byte-level, .* its pieces are bytes, expected"):
         load_changed(tmp_path, library, change)
 
 
