@@ -1,6 +1,7 @@
 """Folders: the same ids in transformers, files of others, and every way a folder can be wrong."""
 
 import errno
+import itertools
 import json
 import logging
 import subprocess
@@ -20,7 +21,14 @@ from tokenizers import (
     pre_tokenizers,
     processors,
 )
-from transformers import AutoTokenizer, BertConfig, ModernBertConfig, RobertaConfig
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertTokenizer,
+    EsmTokenizer,
+    ModernBertConfig,
+    RobertaConfig,
+)
 
 from helixlm.errors import StateError
 from helixlm.tokenizers.base import TokenizerError
@@ -308,6 +316,70 @@ def test_no_folder(tmp_path):
 
 def test_no_file(tmp_path):
     with pytest.raises(TokenizerError, match=r"no tokenizer\.json in this folder: give a folder"):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("k", [3, 4, 5, 6])
+def test_vocab_txt_of_dnabert(tmp_path, k, end):
+    """Ids of the class that DNABERT's own code uses, on the same file."""
+    words = ("".join(word) for word in itertools.product("ATCG", repeat=k))
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    (tmp_path / "vocab.txt").write_text("\n".join(tokens) + end)
+    ours = load_tokenizer(tmp_path)
+    bert = BertTokenizer(str(tmp_path / "vocab.txt"), do_lower_case=False)
+    text = "GATTACAGNACGTTGCA"
+    spaced = " ".join(text[at : at + k] for at in range(len(text) - k + 1))
+    assert ours.add_special(ours.encode(text)).tolist() == bert(spaced)["input_ids"]
+    assert (ours.tokens, ours.overlap_bp, ours.max_tokens) == (tokens, k - 1, 512)
+
+
+@pytest.mark.parametrize(("version", "limit"), [(1, 1000), (2, 2048)])
+def test_vocab_txt_of_nucleotide_transformer(tmp_path, version, limit):
+    words = ["".join(word) for word in itertools.product("ATCG", repeat=6)]
+    known, last = [*words, *"ATCGN"], ["<eos>", "<bos>"]
+    special = ["<unk>", "<pad>", "<mask>", "<cls>"]
+    tokens = [*special, *known, *last] if version == 1 else [*special, *last, *known]
+    (tmp_path / "vocab.txt").write_text("\n".join(tokens))
+    ours = load_tokenizer(tmp_path)
+    esm = EsmTokenizer(str(tmp_path / "vocab.txt"), eos_token=None)
+    text = "ACGTGTACNTGCACGGANCGACTAGTCTGA"
+    assert ours.add_special(ours.encode(text)).tolist() == esm(text)["input_ids"]
+    assert (ours.tokens, ours.overlap_bp, ours.max_tokens) == (tokens, 0, limit)
+
+
+def test_vocab_txt_of_another_model(tmp_path):
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\nthe\n")
+    with pytest.raises(
+        TokenizerError, match=r"vocab.txt: its 3 tokens are not those of DNABERT .* writes one"
+    ):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bpe", "published"])
+def test_vocab_json_and_merges(request, tmp_path, name):
+    """As the tokenizers library writes the model alone, and TinyDNABERT publishes it."""
+    ours = request.getfixturevalue(name)
+    Tokenizer.from_str(ours._text).model.save(str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["merges.txt", "vocab.json"]
+    again = load_tokenizer(tmp_path)
+    assert (again.sha256, again.special) == (ours.sha256, ours.special)
+
+
+def test_vocab_json_and_merges_of_bytes(tmp_path):
+    library = ByteLevelBPETokenizer()
+    library.train_from_iterator(["ACGTTGCA"], vocab_size=260, show_progress=False)
+    library.save_model(str(tmp_path))
+    with pytest.raises(TokenizerError, match=r"vocab.json: these .* byte-level .* writes one"):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["AC\n", "A C G\n", "X Y\n", "T A\n"])
+def test_vocab_json_with_other_merges(bpe, tmp_path, damage):
+    Tokenizer.from_str(bpe._text).model.save(str(tmp_path))
+    path = tmp_path / "merges.txt"
+    path.write_text(damage + path.read_text())
+    with pytest.raises(TokenizerError, match=r"vocab.json: these 80 tokens are not the special"):
         load_tokenizer(tmp_path)
 
 
