@@ -8,7 +8,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from helixlm.errors import StateError
@@ -29,22 +29,61 @@ def replace_file(path: Path) -> Iterator[Path]:
     StateError
         If the file cannot be written, such as on a full disk. Its cause is the system's error.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with replace_files(path) as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def replace_files(*paths: Path) -> Iterator[list[Path]]:
+    """Write files that belong together: all of them are replaced, or none.
+
+    Gives the path of a temporary file for each, as `replace_file` does. All are synced before the
+    first is renamed, and if a rename fails those before it are taken back. A process that is
+    killed between two renames leaves what it had done, and the old files as ``.name.pid.old``.
+
+    Raises
+    ------
+    StateError
+        If a file cannot be written, such as on a full disk. Its cause is the system's error.
+    """
+    temporaries = [_beside(path, "part") for path in paths]
+    olds = [_beside(path, "old") for path in paths]
     try:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            sync_path(temporary)
-            temporary.replace(path)
+            for path in paths:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            yield temporaries
+            for temporary in temporaries:
+                sync_path(temporary)
+            with ExitStack() as undo:
+                for temporary, path, old in zip(temporaries, paths, olds, strict=True):
+                    _rename(temporary, path, old if len(paths) > 1 else None, undo)
+                undo.pop_all()
         except OSError as error:
             raise StateError(
-                f"{path}: cannot be written: {error.strerror or error}; nothing was replaced: "
-                f"make room or choose another folder"
+                f"{', '.join(map(str, paths))}: cannot be written: {error.strerror or error}; "
+                "nothing was replaced: make room or choose another folder"
             ) from error
     finally:
-        with contextlib.suppress(OSError):  # What went wrong is told already.
-            temporary.unlink(missing_ok=True)
+        for path in [*temporaries, *olds]:
+            with contextlib.suppress(OSError):  # What went wrong is told already.
+                path.unlink(missing_ok=True)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """Name of a file of this process beside another."""
+    return Path(path).with_name(f".{Path(path).name}.{os.getpid()}.{ending}")
+
+
+def _rename(temporary: Path, path: Path, old: Path | None, undo: ExitStack) -> None:
+    """Rename a file; put what it replaces at `old`, if given, and say how to take it back."""
+    if old is not None and path.is_file():
+        path.replace(old)
+        undo.callback(old.replace, path)
+        temporary.replace(path)
+    else:
+        temporary.replace(path)
+        undo.callback(path.unlink)
 
 
 def sync_path(path: Path) -> None:

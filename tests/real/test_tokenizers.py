@@ -64,23 +64,6 @@ def test_merges_are_those_of_the_library(genomes, genome, line_bp, vocab_size, m
     assert trained.tokens[5:] == sorted(model["vocab"], key=model["vocab"].__getitem__)
 
 
-@pytest.fixture(scope="module")
-def published(data):
-    path = data.parent / "golden" / "dnabert2_tokenizer.json"
-    if not path.exists():
-        pytest.fail(f"{path}: missing, expected DNABERT-2's tokenizer.json beside the data")
-    return path
-
-
-def test_the_published_tokenizer_gives_the_published_ids(published):
-    """The sequence of DNABERT-2's README."""
-    tokenizer = load_tokenizer(published)
-    ids = tokenizer.encode("ACGTAGCATCGGATCTATCTATCGACACTTGGTTATCGATCTACGAGCATCTCGTTAGC")
-    assert tokenizer.add_special(ids).tolist() == [
-        1, 5, 194, 32, 757, 1239, 2092, 294, 24, 359, 88, 93, 32, 75, 77, 19, 2
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize("line_bp", [1000, 12_000, 2_000_000])
 @pytest.mark.parametrize("upper", [True, False])
 def test_the_published_tokenizer_on_all_human_pieces(published, genomes, line_bp, upper):

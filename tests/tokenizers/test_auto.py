@@ -8,11 +8,15 @@ import sys
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, BertConfig
+from transformers import AutoTokenizer, BertConfig, BertTokenizer
 
 from helixlm.tokenizers.auto import HelixlmKmerTokenizer
 from helixlm.tokenizers.hf import load_tokenizer
-from helixlm.tokenizers.kmer_overlapping import OverlappingKmerTokenizer, dnabert_tokenizer
+from helixlm.tokenizers.kmer_overlapping import (
+    OverlappingKmerTokenizer,
+    dnabert_tokenizer,
+    dnabert_vocabulary,
+)
 
 LETTERS = st.sampled_from("ACGTacgtNnRY-*<[]> \n\t\x1c\x1f\x85\u2028é中\x00")
 SOME = st.sampled_from(["ACGTACGT", "AAAAAAA", "[MASK]", "[UNK]", "[CLS]", "[SEP]", "[PAD]"])
@@ -65,6 +69,20 @@ def test_without_helixlm_spaced_words_give_the_same_ids(saved):
     spaced, raw = json.loads(done.stdout)
     assert spaced == ours[3].add_special(ours[3].encode("ACGNT[MASK]")).tolist()
     assert raw == [2, 1, 3]  # one unknown word, as the page says
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("text", ["ACGTT", "ACGNT", "ACGT[MASK]ACG", "ACG", "AC"])
+def test_words_are_decoded_apart_as_bert_does(saved, text, skip):
+    vocabulary = {word: i for i, word in enumerate(dnabert_vocabulary(3))}
+    bert = BertTokenizer(vocab=vocabulary, do_lower_case=False)
+    _, ours, auto = saved
+    ids = ours[3].add_special(ours[3].encode(text)).tolist()
+    assert auto[3].decode(ids, skip_special_tokens=skip) == bert.decode(
+        ids, skip_special_tokens=skip
+    )
+    if text == "ACGTT" and not skip:
+        assert auto[3].decode(ids) == "[CLS] ACG CGT GTT [SEP]"
 
 
 def test_the_class_is_found_beside_a_model(saved, tmp_path):
@@ -122,3 +140,27 @@ def test_a_token_that_is_added_is_not_cut_into_words(saved):
     assert auto.tokenize("ACG<gap>ACG") == ["ACG", *["[UNK]"] * 7, "ACG"]
     auto.add_tokens(["<gap>"], special_tokens=True)
     assert auto.tokenize("ACG<gap>ACG") == ["ACG", "<gap>", "ACG"]
+
+
+def test_a_plain_token_that_is_added_leaves_the_words_as_they_are(saved):
+    """transformers marks it as one to be found after normalising."""
+    folder, _, _ = saved
+    auto = AutoTokenizer.from_pretrained(folder / "3")
+    auto.add_tokens(["<gap>", "<gap>2", "GATTACAGATTACA"])
+    assert auto.tokenize("ACGTACG") == ["ACG", "CGT", "GTA", "TAC", "ACG"]
+    assert auto.tokenize("ACGT<gap>ACG<gap>2") == ["ACG", "CGT", "<gap>", "ACG", "<gap>2"]
+    assert auto.tokenize("ACG CGT<gap>GTA") == ["ACG", "CGT", "<gap>", "GTA"]
+    assert auto.tokenize("ACGTGATTACAGATTACA") == ["ACG", "CGT", "GATTACAGATTACA"]
+
+
+def test_an_added_token_is_kept_by_saving(saved, tmp_path):
+    auto = AutoTokenizer.from_pretrained(saved[0] / "3")
+    auto.add_tokens(["<gap>"])
+    auto.save_pretrained(tmp_path)
+    ours = load_tokenizer(tmp_path)
+    for text in ("ACGTACG", "ACGT<gap>ACG", "ACG CGT<gap>GTA", "<gap", ""):
+        ids, starts, ends = ours.encode_with_offsets(text)
+        found = auto(text, add_special_tokens=False, return_offsets_mapping=True)
+        assert found["input_ids"] == ids.tolist() == ours.encode(text).tolist()
+        assert found["offset_mapping"] == list(zip(starts.tolist(), ends.tolist(), strict=True))
+    assert [ours.tokens[i] for i in ours.encode("ACGT<gap>ACG")] == ["ACG", "CGT", "<gap>", "ACG"]

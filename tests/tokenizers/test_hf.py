@@ -1,6 +1,7 @@
 """Folders: the same ids in transformers, files of others, and every way a folder can be wrong."""
 
 import errno
+import itertools
 import json
 import logging
 import subprocess
@@ -12,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import (
     AddedToken,
+    ByteLevelBPETokenizer,
     Tokenizer,
     decoders,
     models,
@@ -19,7 +21,14 @@ from tokenizers import (
     pre_tokenizers,
     processors,
 )
-from transformers import AutoTokenizer, BertConfig, ModernBertConfig, RobertaConfig
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertTokenizer,
+    EsmTokenizer,
+    ModernBertConfig,
+    RobertaConfig,
+)
 
 from helixlm.errors import StateError
 from helixlm.tokenizers.base import TokenizerError
@@ -310,6 +319,70 @@ def test_no_file(tmp_path):
         load_tokenizer(tmp_path)
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("k", [3, 4, 5, 6])
+def test_vocab_txt_of_dnabert(tmp_path, k, end):
+    """Ids of the class that DNABERT's own code uses, on the same file."""
+    words = ("".join(word) for word in itertools.product("ATCG", repeat=k))
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    (tmp_path / "vocab.txt").write_text("\n".join(tokens) + end)
+    ours = load_tokenizer(tmp_path)
+    bert = BertTokenizer(str(tmp_path / "vocab.txt"), do_lower_case=False)
+    text = "GATTACAGNACGTTGCA"
+    spaced = " ".join(text[at : at + k] for at in range(len(text) - k + 1))
+    assert ours.add_special(ours.encode(text)).tolist() == bert(spaced)["input_ids"]
+    assert (ours.tokens, ours.overlap_bp, ours.max_tokens) == (tokens, k - 1, 512)
+
+
+@pytest.mark.parametrize(("version", "limit"), [(1, 1000), (2, 2048)])
+def test_vocab_txt_of_nucleotide_transformer(tmp_path, version, limit):
+    words = ["".join(word) for word in itertools.product("ATCG", repeat=6)]
+    known, last = [*words, *"ATCGN"], ["<eos>", "<bos>"]
+    special = ["<unk>", "<pad>", "<mask>", "<cls>"]
+    tokens = [*special, *known, *last] if version == 1 else [*special, *last, *known]
+    (tmp_path / "vocab.txt").write_text("\n".join(tokens))
+    ours = load_tokenizer(tmp_path)
+    esm = EsmTokenizer(str(tmp_path / "vocab.txt"), eos_token=None)
+    text = "ACGTGTACNTGCACGGANCGACTAGTCTGA"
+    assert ours.add_special(ours.encode(text)).tolist() == esm(text)["input_ids"]
+    assert (ours.tokens, ours.overlap_bp, ours.max_tokens) == (tokens, 0, limit)
+
+
+def test_vocab_txt_of_another_model(tmp_path):
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\nthe\n")
+    with pytest.raises(
+        TokenizerError, match=r"vocab.txt: its 3 tokens are not those of DNABERT .* writes one"
+    ):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bpe", "published"])
+def test_vocab_json_and_merges(request, tmp_path, name):
+    """As the tokenizers library writes the model alone, and TinyDNABERT publishes it."""
+    ours = request.getfixturevalue(name)
+    Tokenizer.from_str(ours._text).model.save(str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["merges.txt", "vocab.json"]
+    again = load_tokenizer(tmp_path)
+    assert (again.sha256, again.special) == (ours.sha256, ours.special)
+
+
+def test_vocab_json_and_merges_of_bytes(tmp_path):
+    library = ByteLevelBPETokenizer()
+    library.train_from_iterator(["ACGTTGCA"], vocab_size=260, show_progress=False)
+    library.save_model(str(tmp_path))
+    with pytest.raises(TokenizerError, match=r"vocab.json: these .* byte-level .* writes one"):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["AC\n", "A C G\n", "X Y\n", "T A\n"])
+def test_vocab_json_with_other_merges(bpe, tmp_path, damage):
+    Tokenizer.from_str(bpe._text).model.save(str(tmp_path))
+    path = tmp_path / "merges.txt"
+    path.write_text(damage + path.read_text())
+    with pytest.raises(TokenizerError, match=r"vocab.json: these 80 tokens are not the special"):
+        load_tokenizer(tmp_path)
+
+
 @pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])
 @pytest.mark.parametrize(
     ("content", "message"),
@@ -374,6 +447,24 @@ def test_no_token_for_unknown_letters(tmp_path, unk):
 
     with pytest.raises(TokenizerError, match=f"the model names {unk!r} as its unknown token"):
         load_changed(tmp_path, dnabert2_like(), change)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("unk", [None, "<unk>"])
+def test_bytes_are_not_letters(tmp_path, unk, nested):
+    """As RoBERTa's file, whose model names no unknown token."""
+    library = ByteLevelBPETokenizer()
+    library.train_from_iterator(["ACGTTGCA"], vocab_size=260, show_progress=False)
+
+    def change(content):
+        content["model"]["unk_token"] = unk
+        if nested:
+            content["pre_tokenizer"] = {
+                "type": "Sequence", "pretokenizers": [content["pre_tokenizer"]]
+            }  # fmt: skip
+
+    with pytest.raises(TokenizerError, match=r"is byte-level, .* its pieces are bytes, expected"):
+        load_changed(tmp_path, library, change)
 
 
 @pytest.mark.parametrize(
@@ -447,6 +538,56 @@ def test_a_full_disk_leaves_what_was_there(bpe, char, tmp_path, monkeypatch):
         with pytest.raises(StateError, match=r"cannot be written: No space left on device; no"):
             char.save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def failing_at(patch, operation, number):
+    """Let the call of this number fail, and no other."""
+    calls, real = iter(range(1, 100)), getattr(Path, operation)
+
+    def sometimes(self, *args, **kwargs):
+        if next(calls) == number:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, *args, **kwargs)
+
+    patch.setattr(Path, operation, sometimes)
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize(
+    ("operation", "numbers"), [("write_bytes", (1, 2)), ("replace", (1, 2, 3, 4))]
+)
+def test_the_two_files_are_replaced_together(
+    bpe, book, tmp_path, monkeypatch, operation, numbers, there
+):
+    for number in numbers:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if there:
+            bpe.save(folder)
+        elif number > 2:  # nothing is moved out of the way
+            continue
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        with monkeypatch.context() as patch:
+            failing_at(patch, operation, number)
+            with pytest.raises(StateError, match=r"tokenizer.json: cannot be written: No space"):
+                book.save(folder)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+        book.save(folder)
+        assert load_tokenizer(folder).tokens == book.tokens
+        assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_folder_in_the_place_of_a_file(bpe, book, tmp_path, name):
+    bpe.save(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    (other,) = [path for path in tmp_path.iterdir() if path.is_file()]
+    before = other.read_bytes()
+    with pytest.raises(StateError, match="Is a directory; nothing was replaced"):
+        book.save(tmp_path)
+    assert other.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_file_in_the_way(bpe, tmp_path):

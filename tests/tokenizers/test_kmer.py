@@ -12,6 +12,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import BertTokenizer, EsmTokenizer
 
 from helixlm.tokenizers.base import TokenizerError, in_its_case
+from helixlm.tokenizers.bpe import bpe_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
 from helixlm.tokenizers.kmer import KmerTokenizer, nt_tokenizer, nt_vocabulary
 from helixlm.tokenizers.kmer_overlapping import (
@@ -245,16 +246,50 @@ def test_offsets_of_spaced_words(dnabert):
     assert ends.tolist() == [4, 9, 15, 17]
 
 
-def test_a_text_that_is_unknown_because_of_its_case_is_named_once(caplog):
+def test_a_text_that_is_half_unknown_because_of_its_case_is_named_once(caplog):
     tokenizer = nt_tokenizer()
-    tokenizer.encode("NNN")
-    tokenizer.encode("RRR")
-    tokenizer.encode("acgA")
+    tokenizer.encode("ACGTAC" * 7 + "acgtac")  # 6 of 13 tokens
+    tokenizer.encode("N" * 30)
+    tokenizer.encode("acgtacgtacgtacgtacg")  # 19 letters
     assert not caplog.records
-    tokenizer.encode_batch(["acgt", "nnn"])
-    tokenizer.encode_batch(["acgt"])
+    for _ in range(2):
+        tokenizer.encode("ACGTACacgtac" * 10)
     (record,) = caplog.records
-    assert "all 7 tokens of the text are unknown: this tokenizer keeps case" in record.message
+    # Half of the letters, and 6 tokens for each word that is known.
+    assert record.message == (
+        "tokenizer: 60 of 70 tokens are unknown: the vocabulary lacks 'a' (16.7% of the letters), "
+        "'c' (16.7% of the letters), 'g' (8.3% of the letters) and 1 more, so each is one unknown "
+        "token; this tokenizer keeps case and knows upper-case bases only: give upper case "
+        "(helixlm.tokenizers.base.in_its_case)"
+    )
+    tokenizer.encode_batch(["R" * 15, "RRRNNNNNNNNN"])  # something else than case
+    assert "18 of 27 tokens are unknown: the vocabulary lacks 'R' (66.7% of the letters)" in (
+        caplog.records[1].message
+    )
+    tokenizer.encode_batch(["-" * 50, "acgt" * 20])
+    assert len(caplog.records) == 2
+
+
+def test_unknown_words_are_named_by_their_letters(caplog):
+    tokenizer = dnabert_tokenizer(3)
+    tokenizer.encode("N" * 40 + "ACGT")
+    assert caplog.records[0].message == (
+        "tokenizer: 40 of 42 tokens are unknown: the vocabulary lacks 'N' (90.9% of the letters), "
+        "so each word with one is one unknown token"
+    )
+    other = dnabert_tokenizer(3)
+    other.encode("ACGT CGTA GTAC TACG ACGT")
+    assert "its letters are known, but not its words, such as 'ACGT CGTA GTAC TACG '" in (
+        caplog.records[1].message
+    )
+
+
+def test_where_case_is_not_kept_it_is_not_blamed(bpe, caplog):
+    tokenizer = bpe_tokenizer(bpe.merges)
+    tokenizer.encode("acgtACGTGATTACATATA" * 3 + "N" * 200)
+    (record,) = caplog.records
+    assert "the vocabulary lacks 'N' (77.8% of the letters), so each is one" in record.message
+    assert "case" not in record.message
 
 
 # Files of others

@@ -290,6 +290,19 @@ def test_transformers_reads_a_saved_preset_alike(presets, folders, found_by_tran
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_settings_are_of_types_that_transformers_4_reads(folders, found_by_transformers, name):
+    """It stops at a list of extra_special_tokens; both versions read additional ones."""
+    content = json.loads((folders / name / "tokenizer_config.json").read_text())
+    assert "extra_special_tokens" not in content
+    more = {"nt-v1": ["<eos>", "<bos>"], "nt-v2": ["<eos>", "<bos>"], "hyenadna": ["[RESERVED]"]}
+    assert content.get("additional_special_tokens", []) == more.get(name, [])
+    tokens = load_tokenizer(folders / name).tokens
+    assert {tokens.index(token) for token in more.get(name, [])} <= set(
+        found_by_transformers[name]["all"]
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_full_disk_leaves_what_was_there(presets, tmp_path, monkeypatch, name):
     presets["book" if name != "book" else "nt-v2"].save(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

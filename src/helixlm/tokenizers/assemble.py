@@ -45,7 +45,9 @@ def upper_case_normalizer(letters: str) -> normalizers.Sequence:
     return normalizers.Sequence([normalizers.Replace(c.lower(), c) for c in letters])
 
 
-def surround(library: Tokenizer, special: tuple[str, ...], max_tokens: int | None) -> Assembled:
+def surround(
+    library: Tokenizer, special: tuple[str, ...], max_tokens: int | None, *, joined: bool = True
+) -> Assembled:
     """Put special tokens, template and decoder around a model as RoBERTa or as BERT has them.
 
     Parameters
@@ -56,6 +58,8 @@ def surround(library: Tokenizer, special: tuple[str, ...], max_tokens: int | Non
         The special tokens, in the order of their ids: RoBERTa's (``<s>`` among them) or BERT's.
     max_tokens : int, optional
         Longest input of the model in tokens.
+    joined : bool
+        Whether the tokens spell the sequence one after the other, without spaces between them.
 
     Returns
     -------
@@ -76,7 +80,8 @@ def surround(library: Tokenizer, special: tuple[str, ...], max_tokens: int | Non
         special_tokens=[(token, special.index(token)) for token in (first, last)],
     )
     # Without a decoder, transformers would put a space between the tokens.
-    library.decoder = decoders.Fuse()
+    if joined:
+        library.decoder = decoders.Fuse()
     return library.to_str(pretty=True), settings_for(roles, max_tokens)
 
 

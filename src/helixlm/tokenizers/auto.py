@@ -40,7 +40,8 @@ class HelixlmKmerTokenizer(PreTrainedTokenizerFast):
     @cached_property
     def k(self) -> int:
         """Letters of a word, read off the vocabulary."""
-        return max(len(token) for token in self.get_vocab() if token.isalpha())
+        words = self.get_vocab().keys() - self.get_added_vocab().keys()
+        return max(map(len, words))
 
     @cached_property
     def _literal(self) -> re.Pattern[str]:

@@ -49,6 +49,9 @@ class CharTokenizer(LibraryTokenizer):
                 f"{source}: the word-level vocabulary holds {long[0]!r}, expected single letters, "
                 "because its text is split into letters"
             )
+        # Of an added token that is found after normalising, any text may hold the letters.
+        added = self._library.get_added_tokens_decoder().values()
+        self._needs_library = any(token.normalized for token in added)
         # -1 where the library makes more or less than one token, such as none of a space.
         self._id_of_ascii = np.full(128, -1, dtype=np.int32)
         for code in range(128):
@@ -60,7 +63,11 @@ class CharTokenizer(LibraryTokenizer):
         """Look the letters up; what the table does not hold goes through the library."""
         ids: list[NDArray[np.int32]] = []
         for sequence in batch:
-            if sequence.isascii() and not self._literal.search(sequence):
+            if (
+                sequence.isascii()
+                and not self._needs_library
+                and not self._literal.search(sequence)
+            ):
                 codes = np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)
                 found = self._id_of_ascii[codes]
                 if not (found < 0).any():
@@ -155,5 +162,5 @@ def hyenadna_tokenizer(*, max_tokens: int | None = 1026) -> CharTokenizer:
     text, settings = surround(library, HYENADNA_SPECIAL, max_tokens)
     # The published class names these two beside BERT's roles, but puts [CLS] first.
     settings |= {"padding_side": "left", "bos_token": "[BOS]", "eos_token": "[SEP]"}
-    settings["extra_special_tokens"] = ["[RESERVED]"]
+    settings["additional_special_tokens"] = ["[RESERVED]"]
     return CharTokenizer(text, settings)

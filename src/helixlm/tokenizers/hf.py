@@ -1,19 +1,26 @@
 """The tokenizer folder: tokenizer.json, and tokenizer_config.json for transformers.
 
 In: a folder written by helixlm, or any with a tokenizer.json of one of the kinds that helixlm knows
-(BPE, word-level of single letters or of k-mers), such as DNABERT-2's. Out: a tokenizer. Names on
-the hub are not resolved here: download first, then load the folder.
+(BPE, word-level of single letters or of k-mers), such as DNABERT-2's. Where there is none, older
+files that list a vocabulary of a preset: vocab.txt of DNABERT and of Nucleotide Transformer,
+vocab.json and merges.txt of TinyDNABERT. Out: a tokenizer. Names on the hub are not resolved here:
+download first, then load the folder.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-from helixlm.tokenizers.base import TokenizerError
-from helixlm.tokenizers.bpe import BpeTokenizer
+from helixlm.tokenizers.base import SPECIAL_ORDERS, TokenizerError
+from helixlm.tokenizers.bpe import BpeTokenizer, bpe_tokenizer
 from helixlm.tokenizers.char import CharTokenizer
-from helixlm.tokenizers.kmer import KmerTokenizer
-from helixlm.tokenizers.kmer_overlapping import OverlappingKmerTokenizer
+from helixlm.tokenizers.kmer import BASES, KmerTokenizer, nt_tokenizer, nt_vocabulary
+from helixlm.tokenizers.kmer_overlapping import (
+    OverlappingKmerTokenizer,
+    dnabert_tokenizer,
+    dnabert_vocabulary,
+)
+from helixlm.tokenizers.presets import PRESETS
 
 AnyTokenizer = BpeTokenizer | CharTokenizer | KmerTokenizer | OverlappingKmerTokenizer
 
@@ -24,7 +31,9 @@ def load_tokenizer(folder: str | Path) -> AnyTokenizer:
     Parameters
     ----------
     folder : str or Path
-        A folder that holds tokenizer.json, or that file itself.
+        A folder that holds tokenizer.json, or that file itself. Without one, vocab.txt or
+        vocab.json and merges.txt are read if they list the vocabulary of a preset, whose rules
+        and longest input then hold.
 
     Returns
     -------
@@ -44,15 +53,65 @@ def load_tokenizer(folder: str | Path) -> AnyTokenizer:
     if path.is_dir():
         path = path / "tokenizer.json"
         if not path.exists():
-            raise TokenizerError(
-                f"{path.parent}: no tokenizer.json in this folder: give a folder that 'helixlm "
-                "tokenizer train' or save_pretrained of transformers wrote"
-            )
+            return _without_tokenizer_json(path.parent)
     text, content = _read_json(path)
     found = _class_for(content, path)
     settings_path = path.with_name("tokenizer_config.json")
     settings = _read_json(settings_path)[1] if settings_path.exists() else {}
     return found(text, settings, source=str(path))
+
+
+def _without_tokenizer_json(folder: Path) -> AnyTokenizer:
+    """Read the files that tokenizers had before tokenizer.json."""
+    if (folder / "vocab.txt").exists():
+        return _from_words(folder / "vocab.txt")
+    if (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
+        return _from_merges(folder / "vocab.json", folder / "merges.txt")
+    raise TokenizerError(
+        f"{folder}: no tokenizer.json in this folder: give a folder that 'helixlm tokenizer train' "
+        "or save_pretrained of transformers wrote"
+    )
+
+
+def _from_words(path: Path) -> AnyTokenizer:
+    """Find the tokenizer of a preset by its vocab.txt, one token a line."""
+    tokens = path.read_text(encoding="utf-8", errors="replace").split()
+    for k in (3, 4, 5, 6):
+        if tokens == dnabert_vocabulary(k):
+            return dnabert_tokenizer(k)
+    if tokens == nt_vocabulary(1):
+        return nt_tokenizer(1, max_tokens=PRESETS["nt-v1"].max_tokens)
+    if tokens == nt_vocabulary(2):
+        return nt_tokenizer(2, max_tokens=PRESETS["nt-v2"].max_tokens)
+    raise TokenizerError(
+        f"{path}: its {len(tokens)} tokens are not those of DNABERT (k = 3 to 6) or of Nucleotide "
+        f"Transformer (1 or 2), expected these in their order, or a tokenizer.json: {_CONVERT}"
+    )
+
+
+def _from_merges(vocab_path: Path, merges_path: Path) -> AnyTokenizer:
+    """Read byte-pair encoding of letters whose ids are in an order that presets have."""
+    vocab = _read_json(vocab_path)[1]
+    lines = merges_path.read_text(encoding="utf-8", errors="replace").splitlines()
+    pairs = [line.split(" ") for line in lines if line and not line.startswith("#version")]
+    merges = [(pair[0], pair[-1]) for pair in pairs if len(pair) == 2]
+    made = [left + right for left, right in merges]
+    for order, special in SPECIAL_ORDERS.items():
+        tokens = dict.fromkeys([*special, *BASES, *made])
+        is_whole = len(merges) == len(pairs) and all(vocab.keys() >= set(pair) for pair in merges)
+        if is_whole and vocab == {token: id_ for id_, token in enumerate(tokens)}:
+            return bpe_tokenizer(merges, special_order=order)
+    raise TokenizerError(
+        f"{vocab_path}: these {len(vocab)} tokens are not the special tokens of a preset, A C G T "
+        "and what merges.txt makes of them, expected these in this order (a byte-level vocabulary, "
+        f"as RoBERTa's is, cannot be read), or a tokenizer.json: {_CONVERT}"
+    )
+
+
+_CONVERT = (
+    "with transformers, AutoTokenizer.from_pretrained(folder, use_fast=True)"
+    ".save_pretrained(another) writes one"
+)
 
 
 def _class_for(content: dict[str, Any], path: Path) -> type[AnyTokenizer]:

@@ -236,5 +236,6 @@ def nt_tokenizer(
     )
     library.decoder = decoders.Fuse()
     settings = settings_for(NT_ROLES, max_tokens)
-    settings["extra_special_tokens"] = ["<eos>", "<bos>"]
+    # The name that transformers 4 and 5 both read.
+    settings["additional_special_tokens"] = ["<eos>", "<bos>"]
     return KmerTokenizer(library.to_str(pretty=True), settings)

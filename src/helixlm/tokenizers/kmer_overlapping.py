@@ -271,4 +271,4 @@ def dnabert_tokenizer(k: int = 6, *, max_tokens: int | None = 512) -> Overlappin
     vocab = {token: id_ for id_, token in enumerate(dnabert_vocabulary(k))}
     library = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
     library.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return OverlappingKmerTokenizer(*surround(library, SPECIAL, max_tokens))
+    return OverlappingKmerTokenizer(*surround(library, SPECIAL, max_tokens, joined=False))

@@ -11,7 +11,9 @@ import hashlib
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,17 +21,18 @@ import numpy as np
 import tokenizers
 from numpy.typing import ArrayLike, NDArray
 
-from helixlm.files import replace_file
-from helixlm.rng import CounterRng
+from helixlm.files import replace_files
 from helixlm.tokenizers.assemble import GENERAL_SETTINGS, settings_for
 from helixlm.tokenizers.base import Encoding, Kind, SpecialTokens, TokenizerError, in_batches
-from helixlm.tokenizers.bpe_dropout import no_merges
 
 log = logging.getLogger(__name__)
 
 # The library keeps strings, masks and offsets beside each id, about 150 bytes a token: batches
 # of this many letters keep that below some tens of MB, and cost no speed.
 BATCH_LETTERS = 1 << 18
+
+# A shorter text is not worth a warning when half of it is unknown.
+WARN_LETTERS = 20
 
 # Names by which a bare tokenizer.json, without tokenizer_config.json, tells what a token is for.
 PAD_NAMES = ("<pad>", "[PAD]")
@@ -100,7 +103,7 @@ class LibraryTokenizer:
         # As transformers does when it loads the two files.
         self._library.add_special_tokens([name for name in names.values() if name is not None])
         self._tokens = tokens_by_id(vocab, source)
-        self._warned = False
+        self._warned: set[bool] = set()  # of unknown letters: because of case, for all else
         check_class(self._settings, self.transformers_class, source)
         added = self._library.get_added_tokens_decoder()
         unk = unknown_token(text, vocab, source)
@@ -223,30 +226,53 @@ class LibraryTokenizer:
         list of b ndarrays, int32, shape (n_i,)
             Token ids.
         """
-        encoded = [
-            ids
-            for some in self._encode_slices(in_batches(sequences, letters=BATCH_LETTERS))
-            for ids in some
-        ]
-        if not self._warned:
-            self._warn_of_lower_case(sequences, encoded)
+        encoded: list[NDArray[np.int32]] = []
+        unknown = 0
+        for some in self._encode_slices(in_batches(sequences, letters=BATCH_LETTERS)):
+            encoded += some
+            if len(self._warned) < 2:
+                unknown += int(np.count_nonzero(np.concatenate(some) == self._special.unk))
+        if unknown:
+            self._warn_of_unknown(sequences, unknown, sum(map(len, encoded)))
         return encoded
 
-    def _warn_of_lower_case(
-        self, sequences: Sequence[str], encoded: Sequence[NDArray[np.int32]]
-    ) -> None:
-        """Say once that nothing of a text was known because of its case."""
-        tokens = sum(map(len, encoded))
-        if not tokens or any((ids != self._special.unk).any() for ids in encoded):
+    def _warn_of_unknown(self, sequences: Sequence[str], unknown: int, tokens: int) -> None:
+        """Say that at least half of a text is unknown: once for its case, once for all else."""
+        if 2 * unknown < tokens or sum(map(len, sequences)) < WARN_LETTERS:
             return
-        if any(letter in sequence for sequence in sequences for letter in "acgt"):
-            self._warned = True
-            log.warning(
-                "%s: all %d tokens of the text are unknown: this tokenizer keeps case and knows "
-                "upper-case bases only; give upper case (helixlm.tokenizers.base.in_its_case)",
-                self._source,
-                tokens,
-            )
+        is_case = self.keeps_case and any(c in sequence for sequence in sequences for c in "acgt")
+        if is_case in self._warned:
+            return
+        self._warned.add(is_case)
+        log.warning(
+            "%s: %d of %d tokens are unknown: %s",
+            self._source,
+            unknown,
+            tokens,
+            self._unknown_letters(sequences)
+            + (
+                "; this tokenizer keeps case and knows upper-case bases only: give upper case "
+                "(helixlm.tokenizers.base.in_its_case)"
+                if is_case
+                else ""
+            ),
+        )
+
+    def _unknown_letters(self, sequences: Sequence[str]) -> str:
+        """Name the letters that make a text unknown, by its first million letters."""
+        counts = Counter(islice(chain.from_iterable(sequences), BATCH_LETTERS))
+        shares = [
+            f"{letter!r} ({count / counts.total():.1%} of the letters)"
+            for letter, count in counts.most_common()
+            # Alone, or repeated to a word where words overlap.
+            if set(self._encode_slice([letter * (self.overlap_bp + 1)])[0].tolist())
+            == {self._special.unk}
+        ]
+        if not shares:
+            return f"its letters are known, but not its words, such as {sequences[0][:20]!r}"
+        more = f" and {len(shares) - 3} more" if len(shares) > 3 else ""
+        effect = "each word with one is" if self.overlap_bp else "each is"
+        return f"the vocabulary lacks {', '.join(shares[:3])}{more}, so {effect} one unknown token"
 
     def _encode_slices(self, slices: Iterator[list[str]]) -> Iterable[list[NDArray[np.int32]]]:
         """Encode batches one by one: the library itself goes through each on all cores."""
@@ -279,16 +305,6 @@ class LibraryTokenizer:
         encoding = self._library.encode(sequence, add_special_tokens=False)
         offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         return Encoding(np.array(encoding.ids, dtype=np.int32), offsets[:, 0], offsets[:, 1])
-
-    def encode_with_dropout(self, sequence: str, p: float, rng: CounterRng) -> NDArray[np.int32]:
-        """Encode with merges left out at random: byte-pair encoding alone can, see `BpeTokenizer`.
-
-        Raises
-        ------
-        TokenizerError
-            Always.
-        """
-        raise no_merges(self.kind)
 
     def decode(self, ids: ArrayLike) -> str:
         """Return the bases of the tokens: special tokens are dropped, unk becomes N.
@@ -337,7 +353,7 @@ class LibraryTokenizer:
     def save(self, folder: str | Path, *, max_tokens: int | None = None) -> None:
         """Write tokenizer.json and tokenizer_config.json into a folder.
 
-        Each file is there whole, old or new, whatever happens.
+        Both files are replaced, or none is: what was there before stays if one cannot be written.
 
         Parameters
         ----------
@@ -358,12 +374,10 @@ class LibraryTokenizer:
         settings["tokenizer_class"] = self.transformers_class
         if max_tokens is not None:
             settings["model_max_length"] = max_tokens
-        folder = Path(folder)
-        for name, text in (
-            ("tokenizer_config.json", json.dumps(settings, indent=2) + "\n"),
-            ("tokenizer.json", self._text),
-        ):
-            with replace_file(folder / name) as temporary:
+        names = ("tokenizer_config.json", "tokenizer.json")
+        texts = (json.dumps(settings, indent=2) + "\n", self._text)
+        with replace_files(*(Path(folder) / name for name in names)) as temporaries:
+            for temporary, text in zip(temporaries, texts, strict=True):
                 temporary.write_bytes(text.encode())
 
 
@@ -387,11 +401,9 @@ def token_name(value: Any) -> str | None:
 
 
 def literal_pattern(added: Iterable[tokenizers.AddedToken]) -> re.Pattern[str]:
-    """Match text that may hold the literal text of an added token, such as ``<mask>``."""
-    added = list(added)
-    if any(token.normalized for token in added):
-        return re.compile("")  # found only after normalising, so any text may hold it
-    return re.compile("|".join(re.escape(token.content) for token in added) or "(?!)")
+    """Match the literal text of an added token, such as ``<mask>``; of several, the longest."""
+    contents = sorted((token.content for token in added if token.content), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, contents)) or "(?!)")
 
 
 def tokens_by_id(vocab: Mapping[str, int], source: str) -> list[str]:
@@ -408,7 +420,16 @@ def tokens_by_id(vocab: Mapping[str, int], source: str) -> list[str]:
 
 def unknown_token(text: str, vocab: Mapping[str, int], source: str) -> str:
     """Name of the token for unknown letters."""
-    unk = json.loads(text)["model"].get("unk_token")
+    content = json.loads(text)
+    unk = content["model"].get("unk_token")
+    if (unk is None or unk not in vocab) and '"ByteLevel"' in json.dumps(
+        content.get("pre_tokenizer")
+    ):
+        raise TokenizerError(
+            f"{source}: this tokenizer is byte-level, as RoBERTa's and GPT-2's are: its pieces are "
+            "bytes, expected letters with one unknown token for each letter that is not in the "
+            "vocabulary"
+        )
     if unk is None or unk not in vocab:
         raise TokenizerError(
             f"{source}: the model names {unk!r} as its unknown token, expected a token of the "
