@@ -90,7 +90,7 @@ class VocabularyComparison:
         return [{r.tokens[i] for i in np.flatnonzero(r.is_base)} for r in self.reports]
 
     def figures(self) -> list[tuple[str, str, Row]]:
-        """List the figures of each vocabulary: key of the table, words, values."""
+        """List the figures of each vocabulary: key of the table, words, values; None: undefined."""
         reports = self.reports
         return [
             ("entries", "entries for bases", [r.usable_tokens for r in reports]),
@@ -111,6 +111,10 @@ class VocabularyComparison:
             ("tokens_for_50", "tokens for 50% of the bases", [r.tokens_for(0.5) for r in reports]),
             ("tokens_for_90", "tokens for 90% of the bases", [r.tokens_for(0.9) for r in reports]),
         ]
+
+    def defined_figures(self) -> list[tuple[str, str, Row]]:
+        """List those `figures` that at least one has: overlapping k-mers have no cost a base."""
+        return [row for row in self.figures() if any(value is not None for value in row[2])]
 
     def overlaps(self) -> list[tuple[str, str, list[list[float]]]]:
         """List the overlaps of every two: key of the table, words, shares (0 to 1) by row."""
@@ -141,7 +145,7 @@ class VocabularyComparison:
         width = max(11, *(len(name) for name in self.names)) + 2
         head = "".join(f"{name:>{width}}" for name in self.names)
         lines = [f"text: {self.text_words()}", "", f"{'':<30}{head}"]
-        for _, words, values in self.figures():
+        for _, words, values in self.defined_figures():
             lines.append(f"{words:<30}" + "".join(f"{_written(v):>{width}}" for v in values))
         for _, words, shares in self.overlaps() if len(self.names) > 1 else ():
             lines += ["", words]
