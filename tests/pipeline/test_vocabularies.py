@@ -43,6 +43,14 @@ def test_every_second_sequence(place):
     assert found.reports[0].num_bases == 10
 
 
+def test_fasta_is_read_in_lines(place):
+    (place / "a.fa").write_text(">a\nACGTNACGACG\n>b\nACT\n")
+    found = compare_vocabularies(["one"], ["a.fa"])
+    assert (found.reports[0].num_sequences, found.reports[0].num_bases) == (3, 13)
+    found = compare_vocabularies(["one"], ["a.fa"], line_bp=2)
+    assert found.reports[0].num_sequences == 8  # AC GT A CG AC G, AC T
+
+
 def test_what_is_refused(place):
     with pytest.raises(TokenizerError, match="none: no such folder, expected one with a tokenizer"):
         compare_vocabularies(["one", "none"], ["text.txt"])
