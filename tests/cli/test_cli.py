@@ -514,6 +514,20 @@ def test_options_out_of_range_are_refused_in_words(helixlm, arguments, status, m
 
 
 @pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        ("train", "texts with a sequence on each line, or corpora of `prepare`; several are allowed"),
+        ("train", "entries of the vocabulary. Default: 1024, or the preset's."),
+        ("train", "bases of the lines that records are cut into. Default: 1000."),
+        ("report", "texts with a sequence on each line, or corpora of `prepare`; several are"),
+    ],
+)
+def test_help_of_tokenizers_says_what_is_taken(helixlm, verb, words):
+    _, out, _ = helixlm("tokenizer", verb, "--help")
+    assert words in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--k", 4], "--k belongs to kind 'kmer', but the kind is 'bpe': leave --k out, or choose"),

@@ -198,7 +198,9 @@ def report(
             help="Write a page (NAME.html), or a folder with page, pictures and tables.",
         ),
     ] = None,
-    sample_every: Annotated[int, typer.Option(min=1, help="Take every n-th sequence.")] = 10,
+    sample_every: Annotated[
+        int, typer.Option(min=1, help="Take every n-th sequence; 1: all.")
+    ] = 10,
     line_bp: LineBp = None,
 ) -> None:
     """Describe a tokenizer on a text, or compare several: lengths, shares, overlap, bits a base.

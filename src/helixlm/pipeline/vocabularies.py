@@ -10,7 +10,6 @@ from helixlm.files import replace_file
 from helixlm.pipeline.prepare import LINE_BP, training_sequences
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.report.vocabularies import pictures, render_comparison
-from helixlm.tokenizers.bpe_train import every_nth
 from helixlm.tokenizers.compare import VocabularyComparison, compare_tokenizers
 from helixlm.tokenizers.hf import load_tokenizer
 
@@ -74,8 +73,9 @@ def compare_vocabularies(
     with (report or Silent()).stage("Encoding the text") as progress:
         found = compare_tokenizers(
             loaded,
-            every_nth(training_sequences(inputs, line_bp), sample_every),
+            training_sequences(inputs, line_bp),
             names=[str(path) for path in tokenizers] if names is None else names,
+            sample_every=sample_every,
             progress=progress,
         )
     if output is not None:

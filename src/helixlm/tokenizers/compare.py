@@ -132,7 +132,7 @@ class VocabularyComparison:
         """Say in a line what text was encoded."""
         first = self.reports[0]
         left = f" ({first.num_left_out:,} other letters left out)" if first.num_left_out else ""
-        return f"{first.num_bases:,} bases in {first.num_sequences:,} sequences{left}"
+        return f"{first.size_words}{left}"
 
     def as_text(self, missing: int = 5) -> str:
         """Describe the comparison in lines of plain text.
@@ -235,6 +235,7 @@ def compare_tokenizers(
     sequences: Iterable[str],
     *,
     names: Sequence[str],
+    sample_every: int = 1,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> VocabularyComparison:
     """Encode one text with several tokenizers, reading it once.
@@ -247,6 +248,8 @@ def compare_tokenizers(
         The text, streamed.
     names : sequence of str
         What to call each; all different.
+    sample_every : int
+        Take every n-th sequence, beginning with the first.
     progress : callable, optional
         Called as ``progress(sequences read, None)`` now and then.
 
@@ -271,7 +274,11 @@ def compare_tokenizers(
             f"the names of tokenizers must differ and not be empty, found {', '.join(names)!r}"
         )
     reports, alike = count_tokens(
-        tokenizers, sequences, known_only=len(tokenizers) > 1, progress=progress
+        tokenizers,
+        sequences,
+        known_only=len(tokenizers) > 1,
+        sample_every=sample_every,
+        progress=progress,
     )
     return VocabularyComparison(names=tuple(names), reports=tuple(reports), alike_bases=alike)
 

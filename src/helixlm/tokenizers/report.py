@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,11 +51,21 @@ class TokenizerReport:
     """letters that are not counted, because they are none of A, C, G and T"""
     overlap_bp: int = 0
     """bases that a token shares with the one before it"""
+    sample_every: int = 1
+    """the text is every n-th sequence of what was given"""
 
     @property
     def vocab_size(self) -> int:
         """Number of ids, special tokens counted."""
         return len(self.tokens)
+
+    @property
+    def size_words(self) -> str:
+        """How much text it is, and whether it is a sample, in words."""
+        words = f"{self.num_bases:,} bases in {self.num_sequences:,} sequences"
+        if self.sample_every > 1:
+            words += f", every {_ordinal(self.sample_every)} sequence of the input"
+        return words
 
     @property
     def num_tokens(self) -> int:
@@ -208,8 +218,7 @@ class TokenizerReport:
         lines = [
             f"tokenizer          {self.kind}, {self.vocab_size:,} tokens, "
             f"tokenizer.json sha256 {self.sha256[:12]}",
-            f"text               {self.num_bases:,} bases in {self.num_sequences:,} sequences, "
-            f"{self.num_tokens:,} tokens",
+            f"text               {self.size_words}, {self.num_tokens:,} tokens",
             f"bases per token    {self.bases_per_token:.3f}",
             f"unknown letters    {unknown}",
             f"vocabulary in use  {used:,} of {self.usable_tokens:,} entries "
@@ -266,6 +275,7 @@ def count_tokens(
     sequences: Iterable[str],
     *,
     known_only: bool = False,
+    sample_every: int = 1,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> tuple[list[TokenizerReport], NDArray[np.int64]]:
     """Count what several tokenizers make of one text, which is read once.
@@ -279,6 +289,8 @@ def count_tokens(
     known_only : bool
         Cut the sequences at every letter other than A, C, G and T, in either case, and count
         without those, whatever a tokenizer makes of them.
+    sample_every : int
+        Take every n-th sequence, beginning with the first.
     progress : callable, optional
         Called as ``progress(sequences read, None)`` now and then.
 
@@ -307,7 +319,8 @@ def count_tokens(
     lengths = [tokenizer.token_bp for tokenizer in tokenizers]
     alike = np.zeros((len(tokenizers), len(tokenizers)), dtype=np.int64)
     num_sequences = num_bases = num_read = 0
-    for batch in in_batches(sequences, letters=BASES_AT_ONCE, number=SEQUENCES_AT_ONCE):
+    taken = islice(sequences, 0, None, sample_every)
+    for batch in in_batches(taken, letters=BASES_AT_ONCE, number=SEQUENCES_AT_ONCE):
         pieces = [[s] for s in batch]
         if known_only:
             pieces = [_KNOWN.findall(s.upper()) for s in batch]
@@ -354,6 +367,7 @@ def count_tokens(
                 num_bases=num_bases,
                 num_left_out=num_read - num_bases,
                 overlap_bp=tokenizer.overlap_bp,
+                sample_every=sample_every,
             )
         )
     return reports, alike
@@ -371,6 +385,12 @@ def _add_alike(alike: NDArray[np.int64], token_lengths: Sequence[NDArray[np.int3
         same = length_at[b][starts[a]] == token_lengths[a]
         alike[a, b] += token_lengths[a][same].sum()
         alike[b, a] = alike[a, b]
+
+
+def _ordinal(number: int) -> str:
+    """Write 1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st, ..."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{'th' if number % 100 in (11, 12, 13) else ending}"
 
 
 def _histogram(lengths: NDArray[np.int32], counts: NDArray[np.int64] | None) -> dict[int, int]:
