@@ -516,7 +516,10 @@ def test_options_out_of_range_are_refused_in_words(helixlm, arguments, status, m
 @pytest.mark.parametrize(
     ("verb", "words"),
     [
-        ("train", "texts with a sequence on each line, or corpora of `prepare`; several are allowed"),
+        (
+            "train",
+            "texts with a sequence on each line, or corpora of `prepare`; several are allowed",
+        ),
         ("train", "entries of the vocabulary. Default: 1024, or the preset's."),
         ("train", "bases of the lines that records are cut into. Default: 1000."),
         ("report", "texts with a sequence on each line, or corpora of `prepare`; several are"),

@@ -92,6 +92,11 @@ def test_no_text(bpe):
         tokenizer_report(bpe, ["", ""])
 
 
+def test_a_text_of_sequences_shorter_than_overlapping_words():
+    with pytest.raises(TokenizerError, match="no sequence is as long as the words of 6 letters"):
+        tokenizer_report(dnabert_tokenizer(6), ["ACGTA", "AC"])
+
+
 def test_overlapping_kmers_are_not_counted_as_if_they_lay_side_by_side():
     found = tokenizer_report(dnabert_tokenizer(3), ["ACGTACGTNACG", "acgt"])
     assert (found.num_bases, found.num_tokens) == (16, 12)

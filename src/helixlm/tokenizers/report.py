@@ -305,7 +305,7 @@ def count_tokens(
     ------
     TokenizerError
         If the sequences hold nothing to count, or if the tokens of one of several tokenizers
-        overlap.
+        overlap. If all sequences are shorter than overlapping k-mers.
     """
     if len(tokenizers) > 1:
         for tokenizer in tokenizers:
@@ -348,6 +348,12 @@ def count_tokens(
         raise TokenizerError(
             f"nothing to report on: {num_sequences} sequences hold no {letters}; give a text"
         )
+    for tokenizer, count in zip(tokenizers, counts, strict=True):
+        if not count.sum():
+            raise TokenizerError(
+                f"nothing to report on: no sequence is as long as the words of "
+                f"{tokenizer.overlap_bp + 1} letters; give longer sequences"
+            )
     np.fill_diagonal(alike, num_bases)
     reports = []
     for tokenizer, count in zip(tokenizers, counts, strict=True):
