@@ -514,6 +514,66 @@ def test_options_out_of_range_are_refused_in_words(helixlm, arguments, status, m
 
 
 @pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        (
+            "train",
+            "texts with a sequence on each line, or corpora of `prepare`; several are allowed",
+        ),
+        ("train", "entries of the vocabulary. Default: 1024, or the preset's."),
+        ("train", "bases of the lines that records are cut into. Default: 1000."),
+        ("report", "texts with a sequence on each line, or corpora of `prepare`; several are"),
+    ],
+)
+def test_help_of_tokenizers_says_what_is_taken(helixlm, verb, words):
+    _, out, _ = helixlm("tokenizer", verb, "--help")
+    assert words in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--k", 4], "--k belongs to kind 'kmer', but the kind is 'bpe': leave --k out, or choose"),
+        (["--no-overlap"], "--overlap belongs to kind 'kmer', but the kind is 'bpe'"),
+        (["--preset", "dnabert2", "--k", 6], "--k belongs to kind 'kmer'"),
+        (["--kind", "kmer", "--vocab-size", 5000], "--vocab-size belongs to kind 'bpe', but the"),
+        (["--kind", "char", "--method", "iterative"], "--method belongs to kind 'bpe'"),
+        (["--kind", "char", "--min-frequency", 4], "--min-frequency belongs to kind 'bpe'"),
+        (["--kind", "char", "--max-token-bp", 4], "--max-token-bp belongs to kind 'bpe'"),
+        (["--kind", "char", "--sample-every", 4], "--sample-every belongs to kind 'bpe'"),
+        (["--kind", "char", "--part-bp", 4], "--part-bp belongs to kind 'bpe'"),
+        (["--kind", "char", "--line-bp", 4], "--line-bp belongs to kind 'bpe'"),
+        (["--sample-every", 5], "--sample-every belongs to method 'sample', but the method is 'ex"),
+        (["--method", "sample", "--part-bp", 5], "--part-bp belongs to method 'iterative', but"),
+        (["--line-bp", 500], "--line-bp belongs to FASTA, but no input is FASTA"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(helixlm, tmp_path, options, message):
+    text = tmp_path / "lines.txt"
+    text.write_text("ACGTACGGTCA\nTTTTACGACG\n")
+    status, _, err = helixlm("tokenizer", "train", "-i", text, *options, "-o", tmp_path / "t")
+    assert status == 1
+    assert message in " ".join(err.split())
+    assert not (tmp_path / "t").exists()
+
+
+def test_lines_of_fasta_can_be_chosen(helixlm, tmp_path):
+    fasta, folder = tmp_path / "a.fa", tmp_path / "t"
+    fasta.write_text(">a\n" + "ACGT" * 50 + "\n")
+    options = ("--vocab-size", 12, "--line-bp", 2, "-o", folder)
+    status, _, err = helixlm("tokenizer", "train", "-i", fasta, *options)
+    assert status == 0, err
+    tokens = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    assert {"AC", "GT"} <= set(tokens)
+    assert "ACGT" not in tokens
+    status, out, err = helixlm(
+        "tokenizer", "report", folder, "-i", fasta, "--line-bp", 4, "--sample-every", 1
+    )
+    assert status == 0, err
+    assert "200 bases in 50 sequences" in out
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--preset", "nt-v2"], "kmer, 4,107 tokens"),

@@ -12,7 +12,7 @@ from helixlm.errors import InputError, StateError
 from helixlm.pipeline.prepare import prepare, train_tokenizer, training_sequences
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import TokenizerConfig
-from helixlm.tokenizers.bpe_train import train_bpe_by_parts
+from helixlm.tokenizers.bpe_train import train_bpe, train_bpe_by_parts
 
 
 def letters(seed, count):
@@ -27,12 +27,32 @@ def test_text_is_used_line_by_line(tmp_path):
     ]  # fmt: skip
 
 
-def test_fasta_is_cut_into_windows(tmp_path):
-    sequence = letters(0, 3000)
-    (tmp_path / "a.txt").write_text(f">chr1\n{sequence}\n")
-    windows = list(training_sequences([tmp_path / "a.txt"]))
-    assert len(windows) > 2
-    assert sequence.startswith("".join(windows))
+def test_fasta_is_cut_into_lines_and_no_base_is_lost(tmp_path):
+    first, second = letters(0, 2500), letters(1, 60)
+    (tmp_path / "a.txt").write_text(f">chr1\n{first[:1300]}\n{first[1300:]}\n>b\n{second}\n")
+    lines = list(training_sequences([tmp_path / "a.txt"]))
+    assert lines == [first[:1000], first[1000:2000], first[2000:], second]
+    longer = list(training_sequences([tmp_path / "a.txt"], 12_200))
+    assert longer == [first, second]
+
+
+def test_n_is_left_out_of_fasta(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\nACGTnnNNac\nNNRT\n>b\nNNNN\n")
+    assert list(training_sequences([tmp_path / "a.fa"])) == ["ACGT", "ac", "RT"]
+    (tmp_path / "n.fa").write_text(">a\nNNNN\nnn\n>b\nN\n")
+    with pytest.raises(InputError, match=r"n\.fa: holds no letter but N, expected sequences"):
+        list(training_sequences([tmp_path / "n.fa"]))
+
+
+def test_short_records_are_trained_on(tmp_path):
+    records = [letters(i, 200) for i in range(100)]
+    (tmp_path / "a.fa").write_text("".join(f">r{i}\n{r}\n" for i, r in enumerate(records)))
+    config = TokenizerConfig(vocab_size=60, min_frequency=2)
+    made = train_tokenizer([tmp_path / "a.fa"], tmp_path / "whole", config)
+    assert made.sha256 == train_bpe(records, vocab_size=60, min_frequency=2).sha256
+    made = train_tokenizer([tmp_path / "a.fa"], tmp_path / "short", config, line_bp=7)
+    lines = [r[at : at + 7] for r in records for at in range(0, 200, 7)]
+    assert made.sha256 == train_bpe(lines, vocab_size=60, min_frequency=2).sha256
 
 
 def test_a_corpus_gives_its_training_windows(world, tmp_path):

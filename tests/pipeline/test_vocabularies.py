@@ -39,8 +39,21 @@ def test_the_page_alone(place):
 
 
 def test_every_second_sequence(place):
-    found = compare_vocabularies(["one", "run"], ["text.txt"], sample_every=2)
-    assert found.reports[0].num_bases == 10
+    found = compare_vocabularies(["one", "run"], ["text.txt"], "out", sample_every=2)
+    words = "10 bases in 1 sequences, every 2nd sequence of the input"
+    assert f"text: {words} (2 other letters left out)" in found.as_text()
+    assert f"On {words} (2" in (place / "out" / "report.html").read_text()
+    one = compare_vocabularies(["one"], ["text.txt"], sample_every=11)
+    assert "sequences, every 11th sequence of the input, " in one.reports[0].as_text()
+    assert "every" not in compare_vocabularies(["one"], ["text.txt"]).reports[0].as_text()
+
+
+def test_fasta_is_read_in_lines(place):
+    (place / "a.fa").write_text(">a\nACGTNACGACG\n>b\nACT\n")
+    found = compare_vocabularies(["one"], ["a.fa"])
+    assert (found.reports[0].num_sequences, found.reports[0].num_bases) == (3, 13)
+    found = compare_vocabularies(["one"], ["a.fa"], line_bp=2)
+    assert found.reports[0].num_sequences == 8  # AC GT A CG AC G, AC T
 
 
 def test_what_is_refused(place):

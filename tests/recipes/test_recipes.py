@@ -126,6 +126,15 @@ def test_all_problems_are_told_at_once_with_their_place(tmp_path):
             "batches.bpe_dropout 0.1 leaves out merges of byte pairs, and tokenizer.kind 'char'",
         ),
         (["batches.bpe_dropout=1.0"], "batches.bpe_dropout: Input should be less than 1"),
+        (
+            ["tokenizer.preset=dnabert-3"],
+            "the tokenizer's k-mers overlap by 2 bases, so the neighbours of a hidden token spell",
+        ),
+        (["tokenizer.kind=kmer"], "the tokenizer's k-mers overlap by 5 bases, so the"),
+        (
+            ["tokenizer.vocab_size=65536"],
+            "tokenizer: a vocabulary of 65,536 is too large, expected at most 65,535: tokens are",
+        ),
         (["nonsense"], "expected section.key=value, such as model.hidden_size=256"),
         (["seed.deep=1"], "'seed' is a value, not a section"),
         (["model.hidden_size=[1"], "the value is not YAML"),
@@ -135,6 +144,13 @@ def test_all_problems_are_told_at_once_with_their_place(tmp_path):
 def test_overrides_that_do_not_fit_are_refused(overrides, message):
     with pytest.raises(RecipeError, match=message.replace("[", r"\[")):
         load_recipe("tinydnabert", overrides)
+
+
+def test_the_largest_vocabulary_and_words_side_by_side_are_recipes():
+    sizes = ["tokenizer.vocab_size=65535"]
+    assert load_recipe("tinydnabert", sizes).tokenizer.vocab_size == 65_535
+    words = ["tokenizer.kind=kmer", "tokenizer.overlap=false"]
+    assert load_recipe("tinydnabert", words).tokenizer.overlap_bp == 0
 
 
 def test_unknown_recipes_are_told(tmp_path):

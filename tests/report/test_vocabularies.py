@@ -14,6 +14,7 @@ from helixlm.report.vocabularies import (
 )
 from helixlm.tokenizers.bpe import bpe_tokenizer
 from helixlm.tokenizers.compare import compare_tokenizers
+from helixlm.tokenizers.kmer_overlapping import dnabert_tokenizer
 
 FIRST = bpe_tokenizer([("A", "C"), ("AC", "G")])
 SECOND = bpe_tokenizer([("C", "G"), ("A", "C"), ("T", "T")])
@@ -101,6 +102,12 @@ def test_a_single_vocabulary_has_a_page_without_overlap():
         "words",
     ]
     assert set(pictures(single)) == {"vocabulary-lengths", "text-lengths", "coverage"}
+
+
+def test_a_vocabulary_that_overlaps_has_no_cost_on_its_page():
+    page = render_comparison(compare_tokenizers([dnabert_tokenizer(3)], TEXT, names=["one"]))
+    assert "Bases per token" in page
+    assert "Bits per base" not in page
 
 
 def test_names_cannot_bring_markup_in():

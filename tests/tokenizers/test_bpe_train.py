@@ -12,7 +12,7 @@ import pytest
 from helixlm.rng import CounterRng
 from helixlm.tokenizers import bpe_text
 from helixlm.tokenizers.base import SPECIAL_ORDERS, TokenizerError
-from helixlm.tokenizers.bpe_train import every_nth, train_bpe
+from helixlm.tokenizers.bpe_train import every_nth, train_bpe, train_bpe_by_parts
 
 
 def slow_train(lines, vocab_size, min_frequency):
@@ -133,6 +133,25 @@ def test_too_few_pairs_are_a_warning_with_numbers(caplog):
     assert [record.levelname for record in warned] == ["WARNING"]
     assert f"the vocabulary has {trained.vocab_size} entries, 1024 were asked" in caplog.text
     assert "no pair occurs 4 times in the 36 bases" in caplog.text
+
+
+def test_the_warning_names_a_limit_of_length(caplog):
+    train_bpe(["ACGT" * 3] * 3, vocab_size=1024, min_frequency=4)
+    assert "bases or fewer" not in caplog.text
+    train_bpe(["ACGT" * 30] * 3, vocab_size=1024, min_frequency=4, max_token_bp=2)
+    assert "no pair of 2 bases or fewer occurs 4 times" in caplog.text
+    assert "or longer tokens (now 2 bases at most)" in caplog.text
+    caplog.clear()
+    parts = [["ACGT" * 30] * 3] * 2
+    train_bpe_by_parts(parts, vocab_size=1024, min_frequency=4, max_token_bp=2)
+    assert "no more pairs of 2 bases or fewer occur 4 times" in caplog.text
+    assert "or longer tokens (now 2 bases at most)" in caplog.text
+
+
+def test_pairs_that_occur_nowhere_are_not_merged():
+    for train in (train_bpe, train_bpe_by_parts):
+        with pytest.raises(TokenizerError, match=r"frequency of 0 would .*, expected 1 or more"):
+            train(["ACGT"], min_frequency=0)
 
 
 @pytest.mark.parametrize(

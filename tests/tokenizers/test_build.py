@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from helixlm.tokenizers import bpe_text, bpe_train
 from helixlm.tokenizers.base import TokenizerConfig, TokenizerError
 from helixlm.tokenizers.bpe_train import train_bpe, train_bpe_by_parts
 from helixlm.tokenizers.build import build_tokenizer
@@ -59,12 +60,21 @@ def test_exact_does_not_care_for_files(lines):
     )
 
 
-def test_memory_and_threads_reach_the_trainer(lines):
-    config = TokenizerConfig(vocab_size=40, min_frequency=2)
+@pytest.mark.parametrize("method", ["exact", "sample", "iterative"])
+def test_memory_and_threads_reach_the_trainer(lines, monkeypatch, method):
+    seen = []
+
+    def read_text(text, **settings):
+        seen.append((settings["max_regions"], settings["memory_bytes"]))
+        return bpe_text.read_text(text, **settings)
+
+    monkeypatch.setattr(bpe_train, "read_text", read_text)
+    config = TokenizerConfig(vocab_size=40, min_frequency=2, method=method)
+    made = build_tokenizer(config, lines, memory_bytes=10**8, threads=7)
+    assert seen == [(7, 10**8)]
+    assert made.sha256 == build_tokenizer(config, lines).sha256
     with pytest.raises(TokenizerError, match="bytes of memory are too small"):
         build_tokenizer(config, lines, memory_bytes=1000)
-    made = build_tokenizer(config, lines, memory_bytes=10**8, threads=1)
-    assert made.sha256 == build_tokenizer(config, lines).sha256
 
 
 def test_settings_reach_the_tokenizer(lines):

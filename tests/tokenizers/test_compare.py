@@ -16,6 +16,7 @@ from helixlm.tokenizers.bpe import bpe_tokenizer
 from helixlm.tokenizers.bpe_train import train_bpe
 from helixlm.tokenizers.char import char_tokenizer
 from helixlm.tokenizers.compare import compare_tokenizers
+from helixlm.tokenizers.kmer_overlapping import dnabert_tokenizer
 
 FIRST = bpe_tokenizer([("A", "C"), ("AC", "G")])
 SECOND = bpe_tokenizer([("C", "G"), ("A", "C"), ("T", "T")])
@@ -182,10 +183,19 @@ def test_no_text():
         compare_tokenizers([FIRST, SECOND], ["NNN", "", "RY"], names=["a", "b"])
 
 
-def test_tokens_that_overlap_are_refused(monkeypatch):
-    overlapping = bpe_tokenizer([("A", "C")])
-    monkeypatch.setattr(type(overlapping), "token_bp", np.full(10, 3, dtype=np.int32))
-    with pytest.raises(
-        TokenizerError, match="cover 9 letters of a text of 4, expected tokens side"
-    ):
-        compare_tokenizers([overlapping, overlapping], ["ACGT"], names=["a", "b"])
+def test_tokens_that_overlap_are_refused_before_the_text_is_read():
+    def never():
+        raise AssertionError("read")
+        yield
+
+    with pytest.raises(TokenizerError, match="its tokens overlap by 2 bases, expected tokens side"):
+        compare_tokenizers([FIRST, dnabert_tokenizer(3)], never(), names=["a", "b"])
+
+
+def test_one_that_overlaps_has_no_cost():
+    found = compare_tokenizers([dnabert_tokenizer(3)], ["ACGTACG", "ACGT"], names=["a"])
+    assert "bits per base" not in found.as_text()
+    _, columns, rows = next(found.tables())
+    row = dict(zip(columns, next(iter(rows)), strict=True))
+    assert (row["unigram_bits_per_base"], row["held_out_bits_per_base"]) == (None, None)
+    assert row["bases_per_token"] == pytest.approx(11 / 7)

@@ -92,13 +92,19 @@ def test_no_text(bpe):
         tokenizer_report(bpe, ["", ""])
 
 
+def test_a_text_of_sequences_shorter_than_overlapping_words():
+    with pytest.raises(TokenizerError, match="no sequence is as long as the words of 6 letters"):
+        tokenizer_report(dnabert_tokenizer(6), ["ACGTA", "AC"])
+
+
 def test_overlapping_kmers_are_not_counted_as_if_they_lay_side_by_side():
     found = tokenizer_report(dnabert_tokenizer(3), ["ACGTACGTNACG", "acgt"])
     assert (found.num_bases, found.num_tokens) == (16, 12)
     assert found.bases_per_token == pytest.approx(16 / 12)
     assert found.unknown_share == 3 / 12  # one N, three words
     assert math.isnan(found.unknown_base_share)
-    assert math.isnan(found.unigram_bits_per_base)
+    assert found.unigram_bits_per_base is None
+    assert found.held_out_bits_per_base is None
     text = found.as_text()
     assert "unknown letters    in 3 tokens (25.000% of them)" in text
     assert "unigram cost       not defined: overlapping k-mers spell each base several" in text

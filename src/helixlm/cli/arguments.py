@@ -38,6 +38,14 @@ Memory = Annotated[
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads. Default: one for each core.")
 ]
+LineBp = Annotated[
+    int | None,
+    typer.Option(
+        "--line-bp",
+        min=2,
+        help="FASTA: bases of the lines that records are cut into. Default: 1000.",
+    ),
+]
 RecipeName = Annotated[
     str, typer.Option("--recipe", "-r", help="Built-in recipe (see: helixlm recipes) or YAML file.")
 ]

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from helixlm.cli.arguments import Memory, Output, Threads
+from helixlm.cli.arguments import LineBp, Memory, Output, Threads
+from helixlm.errors import InputError
 from helixlm.tokenizers.presets import PresetName
 
 app = typer.Typer(
@@ -17,7 +18,8 @@ Input = Annotated[
     typer.Option(
         "--input",
         "-i",
-        help="FASTA files, texts with one sequence on each line, or a corpus of `prepare`.",
+        help="FASTA files, texts with a sequence on each line, or corpora of `prepare`; several "
+        "are allowed.",
     ),
 ]
 
@@ -30,7 +32,8 @@ def train(
         typer.Option(
             "--input",
             "-i",
-            help="FASTA files, or one corpus that `prepare` made. Not needed for kinds char, kmer.",
+            help="FASTA files, texts with a sequence on each line, or corpora of `prepare`; "
+            "several are allowed. Not needed for kinds char, kmer.",
         ),
     ] = None,
     kind: Annotated[
@@ -55,7 +58,8 @@ def train(
         ),
     ] = None,
     vocab_size: Annotated[
-        int | None, typer.Option(help="bpe: entries of the vocabulary. Default: 1024.")
+        int | None,
+        typer.Option(help="bpe: entries of the vocabulary. Default: 1024, or the preset's."),
     ] = None,
     min_frequency: Annotated[
         int | None, typer.Option(min=1, help="bpe: least count of a merged pair. Default: 4.")
@@ -67,13 +71,13 @@ def train(
     method: Annotated[
         Literal["exact", "sample", "iterative"] | None,
         typer.Option(
-            help="bpe: on all windows (default), a sample (TinyDNABERT), or part by part "
+            help="bpe: on all of the text (default), a sample (TinyDNABERT), or part by part "
             "(dnaGrinder).",
             show_default=False,
         ),
     ] = None,
     sample_every: Annotated[
-        int | None, typer.Option(min=1, help="sample: every n-th window. Default: 10.")
+        int | None, typer.Option(min=1, help="sample: every n-th line or window. Default: 10.")
     ] = None,
     part_bp: Annotated[
         int | None,
@@ -93,6 +97,7 @@ def train(
             min=1, help="Longest input of the model in tokens. Default: the preset's, else 512."
         ),
     ] = None,
+    line_bp: LineBp = None,
     memory: Memory = None,
     threads: Threads = None,
 ) -> None:
@@ -105,8 +110,7 @@ def train(
     from pydantic import ValidationError
 
     from helixlm.cli.progress import Terminal
-    from helixlm.errors import InputError
-    from helixlm.pipeline.prepare import train_tokenizer
+    from helixlm.pipeline.prepare import LINE_BP, train_tokenizer
     from helixlm.tokenizers.base import TokenizerConfig
 
     options: dict[str, Any] = {
@@ -128,8 +132,17 @@ def train(
     except ValidationError as error:  # options that do not fit together
         problems = (problem["msg"].removeprefix("Value error, ") for problem in error.errors())
         raise InputError("; ".join(problems)) from error
+    found: dict[str, str] = {"kind": config.kind, "method": config.method}
+    _refuse_idle(found, {**options, "line_bp": line_bp})
+    _refuse_idle_line_bp(line_bp, inputs or [])
     made = train_tokenizer(
-        inputs or [], output, config, memory_bytes=memory, threads=threads, report=Terminal()
+        inputs or [],
+        output,
+        config,
+        line_bp=line_bp or LINE_BP,
+        memory_bytes=memory,
+        threads=threads,
+        report=Terminal(),
     )
     typer.echo(
         f"Wrote {output}: {made.kind}, {made.vocab_size:,} tokens\n"
@@ -149,7 +162,6 @@ def encode(
     """
     from helixlm.cli.progress import Terminal
     from helixlm.data.corpus import open_corpus
-    from helixlm.errors import InputError
     from helixlm.pipeline.stages import make_store
     from helixlm.tokenizers.hf import load_tokenizer
 
@@ -186,7 +198,10 @@ def report(
             help="Write a page (NAME.html), or a folder with page, pictures and tables.",
         ),
     ] = None,
-    sample_every: Annotated[int, typer.Option(min=1, help="Take every n-th sequence.")] = 10,
+    sample_every: Annotated[
+        int, typer.Option(min=1, help="Take every n-th sequence; 1: all.")
+    ] = 10,
+    line_bp: LineBp = None,
 ) -> None:
     """Describe a tokenizer on a text, or compare several: lengths, shares, overlap, bits a base.
 
@@ -196,14 +211,17 @@ def report(
     """
     from helixlm.cli.progress import Terminal
     from helixlm.data.text_lines import holds_sequence_lines
+    from helixlm.pipeline.prepare import LINE_BP
     from helixlm.pipeline.vocabularies import compare_vocabularies
 
+    _refuse_idle_line_bp(line_bp, inputs)
     found = compare_vocabularies(
         tokenizers,
         inputs,
         output,
         names=None if names is None else [name.strip() for name in names.split(",")],
         sample_every=sample_every,
+        line_bp=line_bp or LINE_BP,
         report=Terminal(),
     )
     several = len(tokenizers) > 1
@@ -218,3 +236,33 @@ def report(
         typer.echo(f"Next: helixlm tokenizer encode {tokenizers[0]} --input {inputs[0]} -o store")
     elif not holds_sequence_lines(inputs[0]):
         typer.echo(f"Next: helixlm prepare --fasta {files} -o corpus")
+
+
+def _refuse_idle(found: dict[str, str], given: dict[str, Any]) -> None:
+    """Refuse options that were named and change nothing: who names one expects that it does."""
+    of_bpe = ("vocab_size", "min_frequency", "max_token_bp", "method", "sample_every", "part_bp")
+    for names, setting, needed in (
+        (("k", "overlap"), "kind", "kmer"),
+        ((*of_bpe, "line_bp"), "kind", "bpe"),
+        (("sample_every",), "method", "sample"),
+        (("part_bp",), "method", "iterative"),
+    ):
+        for name in names:
+            if given[name] is not None and found[setting] != needed:
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(
+                    f"{option} belongs to {setting} {needed!r}, but the {setting} is "
+                    f"{found[setting]!r}: leave {option} out, or choose --{setting} {needed}"
+                )
+
+
+def _refuse_idle_line_bp(line_bp: int | None, inputs: list[Path]) -> None:
+    """Refuse lengths of lines where no input is FASTA, of which alone lines are cut."""
+    from helixlm.data.text_lines import holds_sequence_lines
+
+    others = (path.is_dir() or (path.is_file() and holds_sequence_lines(path)) for path in inputs)
+    if line_bp is not None and all(others):
+        raise InputError(
+            "--line-bp belongs to FASTA, but no input is FASTA: leave --line-bp out; lines of a "
+            "text and windows of a corpus are taken as they are"
+        )

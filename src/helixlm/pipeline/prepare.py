@@ -1,5 +1,6 @@
 """The first two verbs alone: a corpus from FASTA, and a tokenizer from a corpus, FASTA or text."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -7,7 +8,6 @@ from helixlm.data.corpus import Corpus, open_corpus, prepare_corpus
 from helixlm.data.fasta import iter_chunks
 from helixlm.data.folder import new_folder, refuse_existing
 from helixlm.data.text_lines import holds_sequence_lines, iter_text_lines
-from helixlm.data.windows import Window, WindowConfig, segments
 from helixlm.errors import InputError
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.recipes.load import load_recipe
@@ -15,6 +15,11 @@ from helixlm.recipes.schema import Recipe
 from helixlm.tokenizers.base import Tokenizer, TokenizerConfig
 from helixlm.tokenizers.build import build_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
+
+LINE_BP = 1000
+"""bases of a line of FASTA where none are named: those of DNABERT-2's training text"""
+
+_NOT_N = re.compile("[^Nn]+")
 
 
 def prepare(
@@ -76,6 +81,7 @@ def train_tokenizer(
     output: str | Path,
     config: TokenizerConfig | None = None,
     *,
+    line_bp: int = LINE_BP,
     memory_bytes: int | None = None,
     threads: int | None = None,
     report: Reporter | None = None,
@@ -92,6 +98,8 @@ def train_tokenizer(
         Folder to write; it must not exist yet.
     config : TokenizerConfig, optional
         What to make; TinyDNABERT's tokenizer if not given.
+    line_bp : int
+        Bases of the lines that FASTA is cut into, see `training_sequences`.
     memory_bytes, threads : int, optional
         What training may use, see `helixlm.tokenizers.bpe_train.train_bpe`. They change no result.
     report : Reporter, optional
@@ -120,7 +128,7 @@ def train_tokenizer(
     with (report or Silent()).stage("Training the tokenizer") as progress:
         made = build_tokenizer(
             config,
-            *(training_sequences([path]) for path in inputs),
+            *(training_sequences([path], line_bp) for path in inputs),
             memory_bytes=memory_bytes,
             threads=threads,
             progress=progress,
@@ -130,15 +138,18 @@ def train_tokenizer(
     return load_tokenizer(output)
 
 
-def training_sequences(inputs: Sequence[str | Path]) -> Iterator[str]:
+def training_sequences(inputs: Sequence[str | Path], line_bp: int = LINE_BP) -> Iterator[str]:
     """Yield the sequences of corpora, FASTA files and texts; a file's contents tell which it is.
 
     Parameters
     ----------
     inputs : sequence of path
-        Corpus folders, of which the training windows are used; FASTA files, of which windows are
-        cut with TinyDNABERT's settings; or texts with one sequence on each line, which are used as
-        they are. Files are plain, gzip or bgzip; a pipe is taken for FASTA.
+        Corpus folders, of which the training windows are used; FASTA files, of which each record
+        is cut into lines; or texts with one sequence on each line, which are used as they are.
+        Files are plain, gzip or bgzip; a pipe is taken for FASTA.
+    line_bp : int
+        Bases of a line of FASTA; the last one of a record is shorter. N is left out, which cuts a
+        line too. No other base is lost, but the pairs of tokens across the cuts are.
 
     Yields
     ------
@@ -148,11 +159,10 @@ def training_sequences(inputs: Sequence[str | Path]) -> Iterator[str]:
     Raises
     ------
     InputError
-        If there is no such input, or it is none of these.
+        If there is no such input, it is none of these, or a FASTA file holds N alone.
     StateError
         If a folder holds no corpus.
     """
-    config = WindowConfig()
     for path in map(Path, inputs):
         if not path.exists():
             raise InputError(
@@ -164,6 +174,15 @@ def training_sequences(inputs: Sequence[str | Path]) -> Iterator[str]:
         elif path.is_file() and holds_sequence_lines(path):
             yield from iter_text_lines(path)
         else:
-            for part in segments(iter_chunks(path, config.chunk_bp), config, seed=0):
-                if isinstance(part, Window):
-                    yield part.sequence
+            yield from _fasta_lines(path, line_bp)
+
+
+def _fasta_lines(path: Path, line_bp: int) -> Iterator[str]:
+    """Yield the records of a FASTA file in lines of so many bases, without N."""
+    empty = True
+    for chunk in iter_chunks(path, line_bp):
+        for line in _NOT_N.findall(chunk.sequence):
+            empty = False
+            yield line
+    if empty:
+        raise InputError(f"{path}: holds no letter but N, expected sequences; leave it out")

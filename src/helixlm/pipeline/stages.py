@@ -24,7 +24,7 @@ from helixlm.data.folder import (
 from helixlm.data.store import TokenStore, open_store, write_store
 from helixlm.errors import StateError
 from helixlm.pipeline.progress import Reporter
-from helixlm.tokenizers.base import Tokenizer, TokenizerConfig, in_its_case
+from helixlm.tokenizers.base import Tokenizer, TokenizerConfig, in_its_case, overlap_problem
 from helixlm.tokenizers.build import build_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
 from helixlm.train.batches import Vocabulary
@@ -58,12 +58,7 @@ def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     """
     special = tokenizer.special
     if tokenizer.overlap_bp:
-        raise StateError(
-            f"the tokenizer's k-mers overlap by {tokenizer.overlap_bp} bases, so the neighbours of "
-            "a hidden token spell it and masked pretraining, which hides tokens one by one, would "
-            "teach nothing: choose words side by side (tokenizer.overlap: false, or preset nt-v2) "
-            "or another kind; DNABERT's masking of whole runs is not built yet"
-        )
+        raise StateError(overlap_problem(tokenizer.overlap_bp))
     if special.mask is None or special.pad is None:
         raise StateError(
             "the tokenizer has no mask or no padding token, and masked pretraining needs both: "

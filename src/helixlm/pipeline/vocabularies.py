@@ -7,10 +7,9 @@ from pathlib import Path
 from helixlm.data.folder import new_folder, refuse_existing
 from helixlm.errors import InputError, StateError
 from helixlm.files import replace_file
-from helixlm.pipeline.prepare import training_sequences
+from helixlm.pipeline.prepare import LINE_BP, training_sequences
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.report.vocabularies import pictures, render_comparison
-from helixlm.tokenizers.bpe_train import every_nth
 from helixlm.tokenizers.compare import VocabularyComparison, compare_tokenizers
 from helixlm.tokenizers.hf import load_tokenizer
 
@@ -24,6 +23,7 @@ def compare_vocabularies(
     *,
     names: Sequence[str] | None = None,
     sample_every: int = 1,
+    line_bp: int = LINE_BP,
     report: Reporter | None = None,
 ) -> VocabularyComparison:
     """Encode one text with several tokenizers and say how they differ.
@@ -41,6 +41,8 @@ def compare_vocabularies(
         What to call each tokenizer; by default its path.
     sample_every : int
         Take every n-th sequence of the text.
+    line_bp : int
+        Bases of the lines that FASTA is cut into.
     report : Reporter, optional
         Where to show progress.
 
@@ -71,8 +73,9 @@ def compare_vocabularies(
     with (report or Silent()).stage("Encoding the text") as progress:
         found = compare_tokenizers(
             loaded,
-            every_nth(training_sequences(inputs), sample_every),
+            training_sequences(inputs, line_bp),
             names=[str(path) for path in tokenizers] if names is None else names,
+            sample_every=sample_every,
             progress=progress,
         )
     if output is not None:

@@ -10,7 +10,7 @@ from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import WindowConfig
 from helixlm.models.config import EncoderConfig
 from helixlm.tasks.config import FinetuneConfig
-from helixlm.tokenizers.base import TokenizerConfig
+from helixlm.tokenizers.base import TokenizerConfig, overlap_problem
 from helixlm.train.batches import BatchConfig
 from helixlm.train.config import TrainConfig
 from helixlm.train.masking import MaskingConfig
@@ -107,6 +107,8 @@ class Recipe(BaseModel):
                 f"and tokenizer.kind {self.tokenizer.kind!r} has none: set batches.bpe_dropout to "
                 f"0, or tokenizer.kind to 'bpe'"
             )
+        if self.tokenizer.overlap_bp:
+            problems.append(overlap_problem(self.tokenizer.overlap_bp))
         if problems:
             raise ValueError("; ".join(problems))
         return self

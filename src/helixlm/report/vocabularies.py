@@ -71,6 +71,11 @@ def render_comparison(comparison: VocabularyComparison) -> str:
         HTML that is well-formed XML too; characters that XML cannot hold are replaced.
     """
     several = len(comparison.names) > 1
+    figures = [
+        (words.capitalize(), [_written(value) for value in values])
+        for _, words, values in comparison.defined_figures()
+    ]
+    shown = {words for words, _ in figures}
     in_words = comparison.text_words()
     page = (
         environment()
@@ -81,10 +86,7 @@ def render_comparison(comparison: VocabularyComparison) -> str:
             else comparison.names[0],
             words=f"On {in_words}.",
             names=comparison.names,
-            figures=[
-                (words.capitalize(), [_written(value) for value in values])
-                for _, words, values in comparison.figures()
-            ],
+            figures=figures,
             lengths=_lengths(comparison),
             coverage_wide=coverage_chart(comparison, key="coverage-wide", size=(840, 340)),
             coverage_narrow=coverage_chart(comparison, key="coverage-narrow", size=(360, 280)),
@@ -94,7 +96,7 @@ def render_comparison(comparison: VocabularyComparison) -> str:
                 if several
             ],
             missing=[(name, comparison.missing(a)) for a, name in enumerate(comparison.names)],
-            meanings=_MEANINGS,
+            meanings=[(word, meaning) for word, meaning in _MEANINGS if word in shown],
             version=__version__,
         )
     )

@@ -40,8 +40,39 @@ SPECIAL_ORDERS: dict[SpecialOrder, tuple[str, ...]] = {
 }
 
 
+NUM_BASES = 4
+MAX_VOCABULARY = 65_535
+"""entries of a byte-pair vocabulary, special tokens counted"""
+
+
 class TokenizerError(InputError):
     """A tokenizer folder, a vocabulary or a training text does not hold what it must."""
+
+
+def overlap_problem(overlap_bp: int) -> str:
+    """Say why k-mers that overlap by so many bases are not pretrained."""
+    return (
+        f"the tokenizer's k-mers overlap by {overlap_bp} bases, so the neighbours of a hidden "
+        "token spell it and masked pretraining, which hides tokens one by one, would teach "
+        "nothing: choose words side by side (tokenizer.overlap: false, or preset nt-v2) or "
+        "another kind; DNABERT's masking of whole runs is not built yet"
+    )
+
+
+def size_problem(vocab_size: int, special_order: SpecialOrder) -> str | None:
+    """Say why a byte-pair vocabulary cannot have so many entries; None if it can."""
+    special = len(SPECIAL_ORDERS[special_order])
+    if vocab_size < special + NUM_BASES:
+        return (
+            f"a vocabulary of {vocab_size} has no room: {special} special tokens and the "
+            f"{NUM_BASES} bases need {special + NUM_BASES}"
+        )
+    if vocab_size > MAX_VOCABULARY:
+        return (
+            f"a vocabulary of {vocab_size:,} is too large, expected at most {MAX_VOCABULARY:,}: "
+            "tokens are held in 16 bits while they are learned"
+        )
+    return None
 
 
 class TokenizerConfig(BaseModel):
@@ -109,12 +140,9 @@ class TokenizerConfig(BaseModel):
 
     @model_validator(mode="after")
     def _vocabulary_has_room(self) -> "TokenizerConfig":
-        special = len(SPECIAL_ORDERS[self.special_order])
-        if self.kind == "bpe" and self.vocab_size < special + 4:
-            raise ValueError(
-                f"a vocabulary of {self.vocab_size} has no room: {special} special tokens and the "
-                f"4 bases need {special + 4}"
-            )
+        problem = size_problem(self.vocab_size, self.special_order)
+        if self.kind == "bpe" and problem is not None:
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")
@@ -130,6 +158,11 @@ class TokenizerConfig(BaseModel):
                 "those of the published vocabularies: leave special_order out"
             )
         return self
+
+    @property
+    def overlap_bp(self) -> int:
+        """Bases that each token will share with the one before it, see `Tokenizer`."""
+        return self.k - 1 if self.kind == "kmer" and self.overlap else 0
 
     @property
     def needs_text(self) -> bool:

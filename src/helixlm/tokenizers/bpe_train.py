@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from helixlm.tokenizers.base import SPECIAL_ORDERS, SpecialOrder, TokenizerError
+from helixlm.tokenizers.base import SPECIAL_ORDERS, SpecialOrder, TokenizerError, size_problem
 from helixlm.tokenizers.bpe import BASES, BpeTokenizer, bpe_tokenizer
 from helixlm.tokenizers.bpe_iterative import iterative_merges
 from helixlm.tokenizers.bpe_merges import Merge, learn_merges
@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 BYTES_A_BASE = 3
 """memory that is taken where no limit is given"""
-MAX_TOKENS = 65534
 
 Progress = Callable[[int, int | None], None]
 
@@ -98,14 +97,14 @@ def train_bpe(
     ------
     TokenizerError
         If the text holds no two bases side by side, the vocabulary has no room for the alphabet or
-        too many entries, or the memory is too small.
+        too many entries, the minimum frequency is under 1, or the memory is too small.
 
     References
     ----------
     Sennrich, Haddow & Birch (2016), Neural machine translation of rare words with subword units.
     ForestsKing/TinyDNABERT, ``2_tokenizer.py`` (the defaults).
     """
-    fixed = _fixed(vocab_size, special_order, max_token_bp)
+    fixed = _fixed(vocab_size, min_frequency, special_order, max_token_bp)
     text, merges = _learn(
         lines, vocab_size - fixed, min_frequency, max_token_bp, memory_bytes, threads, progress
     )
@@ -123,13 +122,16 @@ def train_bpe(
     )
     if tokenizer.vocab_size < vocab_size:
         log.warning(
-            "the vocabulary has %d entries, %d were asked: after %d merges no pair occurs %d times "
-            "in the %d bases of the training text; give more text, or a lower minimum frequency",
+            "the vocabulary has %d entries, %d were asked: after %d merges no pair%s occurs %d "
+            "times in the %d bases of the training text; give more text, or a lower minimum "
+            "frequency%s",
             tokenizer.vocab_size,
             vocab_size,
             len(merges),
+            _within(max_token_bp),
             min_frequency,
             text.num_bases,
+            _or_longer(max_token_bp),
         )
     return tokenizer
 
@@ -173,7 +175,7 @@ def train_bpe_by_parts(
     ----------
     The dnaGrinder paper (arXiv:2409.15697), section 2.1.1.
     """
-    fixed = _fixed(vocab_size, special_order, max_token_bp)
+    fixed = _fixed(vocab_size, min_frequency, special_order, max_token_bp)
 
     problems: list[EmptyTextError] = []
     learned = 0
@@ -220,34 +222,44 @@ def train_bpe_by_parts(
         )
     elif tokenizer.vocab_size < vocab_size:
         log.warning(
-            "the vocabulary has %d entries, %d were asked: no more pairs occur %d times in a part "
-            "of the training text; give larger parts, or a lower minimum frequency",
+            "the vocabulary has %d entries, %d were asked: no more pairs%s occur %d times in a "
+            "part of the training text; give larger parts, or a lower minimum frequency%s",
             tokenizer.vocab_size,
             vocab_size,
+            _within(max_token_bp),
             min_frequency,
+            _or_longer(max_token_bp),
         )
     return tokenizer
 
 
-def _fixed(vocab_size: int, special_order: SpecialOrder, max_token_bp: int | None) -> int:
-    """Entries of a vocabulary that are no merges; refuses sizes that cannot be."""
-    special = SPECIAL_ORDERS[special_order]
-    fixed = len(special) + len(BASES)
-    if vocab_size < fixed:
+def _within(max_token_bp: int | None) -> str:
+    """Name the limit of a pair's length, where there is one."""
+    return "" if max_token_bp is None else f" of {max_token_bp} bases or fewer"
+
+
+def _or_longer(max_token_bp: int | None) -> str:
+    """Name the remedy of a limit, where there is one."""
+    return "" if max_token_bp is None else f", or longer tokens (now {max_token_bp} bases at most)"
+
+
+def _fixed(
+    vocab_size: int, min_frequency: int, special_order: SpecialOrder, max_token_bp: int | None
+) -> int:
+    """Entries of a vocabulary that are no merges; refuses settings that cannot be."""
+    problem = size_problem(vocab_size, special_order)
+    if problem is not None:
+        raise TokenizerError(problem)
+    if min_frequency < 1:
         raise TokenizerError(
-            f"a vocabulary of {vocab_size} has no room: {len(special)} special tokens and "
-            f"{len(BASES)} bases need {fixed}"
-        )
-    if vocab_size > MAX_TOKENS + 1:
-        raise TokenizerError(
-            f"a vocabulary of {vocab_size:,} is too large, expected at most {MAX_TOKENS + 1:,}: "
-            "tokens are held in 16 bits while they are learned"
+            f"a minimum frequency of {min_frequency} would merge pairs that occur nowhere, "
+            "expected 1 or more"
         )
     if max_token_bp is not None and max_token_bp < 2:
         raise TokenizerError(
             f"a longest token of {max_token_bp} bases leaves nothing to merge, expected 2 or more"
         )
-    return fixed
+    return len(SPECIAL_ORDERS[special_order]) + len(BASES)
 
 
 def _learn(

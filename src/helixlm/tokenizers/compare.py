@@ -90,7 +90,7 @@ class VocabularyComparison:
         return [{r.tokens[i] for i in np.flatnonzero(r.is_base)} for r in self.reports]
 
     def figures(self) -> list[tuple[str, str, Row]]:
-        """List the figures of each vocabulary: key of the table, words, values."""
+        """List the figures of each vocabulary: key of the table, words, values; None: undefined."""
         reports = self.reports
         return [
             ("entries", "entries for bases", [r.usable_tokens for r in reports]),
@@ -112,6 +112,10 @@ class VocabularyComparison:
             ("tokens_for_90", "tokens for 90% of the bases", [r.tokens_for(0.9) for r in reports]),
         ]
 
+    def defined_figures(self) -> list[tuple[str, str, Row]]:
+        """List those `figures` that at least one has: overlapping k-mers have no cost a base."""
+        return [row for row in self.figures() if any(value is not None for value in row[2])]
+
     def overlaps(self) -> list[tuple[str, str, list[list[float]]]]:
         """List the overlaps of every two: key of the table, words, shares (0 to 1) by row."""
         every = range(len(self.names))
@@ -128,7 +132,7 @@ class VocabularyComparison:
         """Say in a line what text was encoded."""
         first = self.reports[0]
         left = f" ({first.num_left_out:,} other letters left out)" if first.num_left_out else ""
-        return f"{first.num_bases:,} bases in {first.num_sequences:,} sequences{left}"
+        return f"{first.size_words}{left}"
 
     def as_text(self, missing: int = 5) -> str:
         """Describe the comparison in lines of plain text.
@@ -141,7 +145,7 @@ class VocabularyComparison:
         width = max(11, *(len(name) for name in self.names)) + 2
         head = "".join(f"{name:>{width}}" for name in self.names)
         lines = [f"text: {self.text_words()}", "", f"{'':<30}{head}"]
-        for _, words, values in self.figures():
+        for _, words, values in self.defined_figures():
             lines.append(f"{words:<30}" + "".join(f"{_written(v):>{width}}" for v in values))
         for _, words, shares in self.overlaps() if len(self.names) > 1 else ():
             lines += ["", words]
@@ -231,6 +235,7 @@ def compare_tokenizers(
     sequences: Iterable[str],
     *,
     names: Sequence[str],
+    sample_every: int = 1,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> VocabularyComparison:
     """Encode one text with several tokenizers, reading it once.
@@ -243,6 +248,8 @@ def compare_tokenizers(
         The text, streamed.
     names : sequence of str
         What to call each; all different.
+    sample_every : int
+        Take every n-th sequence, beginning with the first.
     progress : callable, optional
         Called as ``progress(sequences read, None)`` now and then.
 
@@ -267,7 +274,11 @@ def compare_tokenizers(
             f"the names of tokenizers must differ and not be empty, found {', '.join(names)!r}"
         )
     reports, alike = count_tokens(
-        tokenizers, sequences, known_only=len(tokenizers) > 1, progress=progress
+        tokenizers,
+        sequences,
+        known_only=len(tokenizers) > 1,
+        sample_every=sample_every,
+        progress=progress,
     )
     return VocabularyComparison(names=tuple(names), reports=tuple(reports), alike_bases=alike)
 

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,11 +51,21 @@ class TokenizerReport:
     """letters that are not counted, because they are none of A, C, G and T"""
     overlap_bp: int = 0
     """bases that a token shares with the one before it"""
+    sample_every: int = 1
+    """the text is every n-th sequence of what was given"""
 
     @property
     def vocab_size(self) -> int:
         """Number of ids, special tokens counted."""
         return len(self.tokens)
+
+    @property
+    def size_words(self) -> str:
+        """How much text it is, and whether it is a sample, in words."""
+        words = f"{self.num_bases:,} bases in {self.num_sequences:,} sequences"
+        if self.sample_every > 1:
+            words += f", every {_ordinal(self.sample_every)} sequence of the input"
+        return words
 
     @property
     def num_tokens(self) -> int:
@@ -103,17 +113,17 @@ class TokenizerReport:
         return int((self.is_base & (self.counts == 0)).sum())
 
     @property
-    def unigram_bits_per_base(self) -> float:
+    def unigram_bits_per_base(self) -> float | None:
         """Bits per base of a model that knows the token frequencies of this text and no more.
 
         ``-sum(n_v * log2(n_v / n)) / bases`` over the tokens v. It is fitted to the text that it is
         measured on, so it is the least that a unigram model can cost there. Single bases of equal
         frequency cost 2 bits. Longer tokens may cost more than single bases: such a model also
-        gives probability to successions of tokens that the tokenizer never makes. NaN for
+        gives probability to successions of tokens that the tokenizer never makes. None for
         overlapping k-mers, which spell each base several times.
         """
         if self.overlap_bp:
-            return math.nan
+            return None
         counts = self.counts[self.counts > 0].astype(np.float64)
         bits = -(counts * np.log2(counts / counts.sum())).sum()
         return float(bits) / self.num_bases + 0.0  # -0.0 for one kind of token reads badly
@@ -127,13 +137,15 @@ class TokenizerReport:
         V / 2)``, where V counts the tokens for bases and the unknown one. Unlike
         `unigram_bits_per_base` this charges a vocabulary for entries too rare to be known well.
         Sequences that lie side by side in a genome are in different halves, so repeats are in both.
-        None if there are no two sequences with letters.
+        None if there are no two sequences with letters, and for overlapping k-mers.
 
         References
         ----------
         The half is the estimate of Krichevsky & Trofimov (1981), The performance of universal
         encoding, IEEE Transactions on Information Theory 27, 199-207.
         """
+        if self.overlap_bp:
+            return None
         can_occur = self.is_base.copy()
         can_occur[self.unk] = True
         even = (self.counts - self.odd_counts)[can_occur]
@@ -206,8 +218,7 @@ class TokenizerReport:
         lines = [
             f"tokenizer          {self.kind}, {self.vocab_size:,} tokens, "
             f"tokenizer.json sha256 {self.sha256[:12]}",
-            f"text               {self.num_bases:,} bases in {self.num_sequences:,} sequences, "
-            f"{self.num_tokens:,} tokens",
+            f"text               {self.size_words}, {self.num_tokens:,} tokens",
             f"bases per token    {self.bases_per_token:.3f}",
             f"unknown letters    {unknown}",
             f"vocabulary in use  {used:,} of {self.usable_tokens:,} entries "
@@ -264,6 +275,7 @@ def count_tokens(
     sequences: Iterable[str],
     *,
     known_only: bool = False,
+    sample_every: int = 1,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> tuple[list[TokenizerReport], NDArray[np.int64]]:
     """Count what several tokenizers make of one text, which is read once.
@@ -277,6 +289,8 @@ def count_tokens(
     known_only : bool
         Cut the sequences at every letter other than A, C, G and T, in either case, and count
         without those, whatever a tokenizer makes of them.
+    sample_every : int
+        Take every n-th sequence, beginning with the first.
     progress : callable, optional
         Called as ``progress(sequences read, None)`` now and then.
 
@@ -291,13 +305,22 @@ def count_tokens(
     ------
     TokenizerError
         If the sequences hold nothing to count, or if the tokens of one of several tokenizers
-        overlap.
+        overlap. If all sequences are shorter than overlapping k-mers.
     """
+    if len(tokenizers) > 1:
+        for tokenizer in tokenizers:
+            if tokenizer.overlap_bp:
+                raise TokenizerError(
+                    f"tokenizer {tokenizer.kind} (sha256 {tokenizer.sha256[:12]}): its tokens "
+                    f"overlap by {tokenizer.overlap_bp} bases, expected tokens side by side: "
+                    "overlapping tokens have no length and no cost a base to compare; leave it out"
+                )
     counts = [np.zeros((2, tokenizer.vocab_size), dtype=np.int64) for tokenizer in tokenizers]
     lengths = [tokenizer.token_bp for tokenizer in tokenizers]
     alike = np.zeros((len(tokenizers), len(tokenizers)), dtype=np.int64)
     num_sequences = num_bases = num_read = 0
-    for batch in in_batches(sequences, letters=BASES_AT_ONCE, number=SEQUENCES_AT_ONCE):
+    taken = islice(sequences, 0, None, sample_every)
+    for batch in in_batches(taken, letters=BASES_AT_ONCE, number=SEQUENCES_AT_ONCE):
         pieces = [[s] for s in batch]
         if known_only:
             pieces = [_KNOWN.findall(s.upper()) for s in batch]
@@ -317,7 +340,6 @@ def count_tokens(
         num_bases += sum(len(s) for own in halves for s in own)
         num_read += sum(map(len, batch))
         if len(tokenizers) > 1:
-            _refuse_overlap(tokenizers, marks, sum(len(s) for own in halves for s in own))
             _add_alike(alike, marks)
         if progress is not None:
             progress(num_sequences, None)
@@ -326,6 +348,12 @@ def count_tokens(
         raise TokenizerError(
             f"nothing to report on: {num_sequences} sequences hold no {letters}; give a text"
         )
+    for tokenizer, count in zip(tokenizers, counts, strict=True):
+        if not count.sum():
+            raise TokenizerError(
+                f"nothing to report on: no sequence is as long as the words of "
+                f"{tokenizer.overlap_bp + 1} letters; give longer sequences"
+            )
     np.fill_diagonal(alike, num_bases)
     reports = []
     for tokenizer, count in zip(tokenizers, counts, strict=True):
@@ -345,23 +373,10 @@ def count_tokens(
                 num_bases=num_bases,
                 num_left_out=num_read - num_bases,
                 overlap_bp=tokenizer.overlap_bp,
+                sample_every=sample_every,
             )
         )
     return reports, alike
-
-
-def _refuse_overlap(
-    tokenizers: Sequence[Tokenizer], token_lengths: Sequence[NDArray[np.int32]], letters: int
-) -> None:
-    """Refuse tokenizers whose tokens do not lie side by side."""
-    for tokenizer, lengths in zip(tokenizers, token_lengths, strict=True):
-        if int(lengths.sum()) != letters:
-            raise TokenizerError(
-                f"tokenizer {tokenizer.kind} (sha256 {tokenizer.sha256[:12]}): its tokens cover "
-                f"{int(lengths.sum()):,} letters of a text of {letters:,}, expected tokens side by "
-                "side: overlapping tokens have no length and no cost a base to compare; leave it "
-                "out"
-            )
 
 
 def _add_alike(alike: NDArray[np.int64], token_lengths: Sequence[NDArray[np.int32]]) -> None:
@@ -376,6 +391,12 @@ def _add_alike(alike: NDArray[np.int64], token_lengths: Sequence[NDArray[np.int3
         same = length_at[b][starts[a]] == token_lengths[a]
         alike[a, b] += token_lengths[a][same].sum()
         alike[b, a] = alike[a, b]
+
+
+def _ordinal(number: int) -> str:
+    """Write 1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st, ..."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{'th' if number % 100 in (11, 12, 13) else ending}"
 
 
 def _histogram(lengths: NDArray[np.int32], counts: NDArray[np.int64] | None) -> dict[int, int]:
