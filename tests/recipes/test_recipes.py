@@ -127,6 +127,10 @@ def test_all_problems_are_told_at_once_with_their_place(tmp_path):
         ),
         (["batches.bpe_dropout=1.0"], "batches.bpe_dropout: Input should be less than 1"),
         (
+            ["batches.bpe_dropout=0.1", "tokenizer.preset=gena-lm"],
+            "batches.bpe_dropout 0.1 encodes the bases of each token anew, and GENA-LM's gap",
+        ),
+        (
             ["tokenizer.preset=dnabert-3"],
             "the tokenizer's k-mers overlap by 2 bases, so the neighbours of a hidden token spell",
         ),

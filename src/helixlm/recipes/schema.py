@@ -107,6 +107,11 @@ class Recipe(BaseModel):
                 f"and tokenizer.kind {self.tokenizer.kind!r} has none: set batches.bpe_dropout to "
                 f"0, or tokenizer.kind to 'bpe'"
             )
+        if self.batches.bpe_dropout and self.tokenizer.special_order == "gena-lm":
+            problems.append(
+                f"batches.bpe_dropout {self.batches.bpe_dropout} encodes the bases of each token "
+                "anew, and GENA-LM's gap stands for N without number: set batches.bpe_dropout to 0"
+            )
         if self.tokenizer.overlap_bp:
             problems.append(overlap_problem(self.tokenizer.overlap_bp))
         if problems:
