@@ -155,6 +155,10 @@ def main() -> None:
         print(json.dumps(train(side, Path(path), int(vocab_size))))
         return
     sides = [options.only] if options.only else list(SIDES)
+    with tempfile.TemporaryDirectory() as folder:  # so that what is compiled once, is by now
+        path = Path(folder) / "lines.txt"
+        write_lines(simulated(2), 1000, path)
+        measure("helixlm", path, options.vocab_size)
     print(f"vocabulary {options.vocab_size:,}")
     for mbp in options.mbp:
         for line_bp in options.line_bp:
