@@ -228,3 +228,17 @@ def test_memory_too_small_for_the_text_says_what_is_needed(monkeypatch):
         read_text(lines, memory_bytes=needed - 1)
     assert f"too small for 250,000 bases: at least {needed:,} are needed" in str(caught.value)
     assert read_text(lines, memory_bytes=needed).num_bases == 250_000
+
+
+def test_one_long_line_is_not_held_if_it_is_too_long(monkeypatch):
+    held = []
+    take = bpe_text._take
+    monkeypatch.setattr(bpe_text, "_take", lambda text, cells, *rest: (
+        held.append(len(cells)) or take(text, cells, *rest)
+    ))  # fmt: skip
+    monkeypatch.setattr(bpe_text, "LEAST_CELLS", 2)
+    monkeypatch.setattr(bpe_text, "PIECE", 1000)
+    memory = bpe_text.LEAST_WORKING_BYTES + 15_000  # for 10,000 cells
+    with pytest.raises(TokenizerError, match="too small for 400,000 bases"):
+        read_text(["ACGT" * 100_000], memory_bytes=memory)
+    assert max(held) < 15_000
