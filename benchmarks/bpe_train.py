@@ -96,7 +96,7 @@ def train(side: str, path: Path, vocab_size: int) -> dict[str, object]:
     if side == "helixlm":
         from helixlm.tokenizers.bpe_train import train_bpe  # noqa: PLC0415
 
-        train_bpe(["ACGTTGCA" * 50] * 4, vocab_size=30, min_frequency=1)  # loads compiled code
+        train_bpe(simulated(1), vocab_size=1024, min_frequency=2)  # loads compiled code
     else:
         from tokenizers import Tokenizer, models, trainers  # noqa: PLC0415
     Path("/proc/self/clear_refs").write_text("5")  # the most is counted from here on

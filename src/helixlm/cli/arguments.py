@@ -32,7 +32,7 @@ Memory = Annotated[
         "--memory",
         parser=bytes_of,
         metavar="SIZE",
-        help="Memory that training keeps to, such as 8GB. Default: 3 bytes a base.",
+        help="Memory that training keeps to, such as 8GB. Default: 2.75 bytes a base.",
     ),
 ]
 Threads = Annotated[

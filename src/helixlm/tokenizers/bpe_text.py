@@ -22,8 +22,8 @@ class EmptyTextError(TokenizerError):
 
 
 STOP = 255
-PIECE = 1 << 20
-"""letters that are read at once"""
+PIECE = 1 << 16
+"""letters that are read at once; what is larger comes from the system anew each time"""
 LEAST_CELLS = 1 << 20
 """what is taken while lines come: this at first, then an eighth more whenever it is full"""
 LEAST_BYTES_A_BASE = 1.5

@@ -27,7 +27,7 @@ from helixlm.tokenizers.bpe_text import (
 
 log = logging.getLogger(__name__)
 
-BYTES_A_BASE = 3
+BYTES_A_BASE = 2.75
 """memory that is taken where no limit is given"""
 
 Progress = Callable[[int, int | None], None]
@@ -80,7 +80,7 @@ def train_bpe(
     max_tokens : int, optional
         Longest input of the model in tokens, for transformers.
     memory_bytes : int, optional
-        Memory to keep to, beside the interpreter. By default 3 bytes a base, and at least 16 MiB
+        Memory to keep to, beside the interpreter. By default 2.75 bytes a base, and at least 16 MiB
         more than the text takes.
     threads : int, optional
         Threads; by default one for each core. Their number changes no result.
@@ -305,6 +305,6 @@ def _spelled(merges: Iterable[Merge]) -> list[str]:
 def _memory(text: TrainingText, given: int | None) -> int:
     """Say what memory is taken, before it is."""
     least = least_bytes(text.num_bases + text.num_runs)
-    memory = given or max(BYTES_A_BASE * text.num_bases, least)
+    memory = given or max(int(BYTES_A_BASE * text.num_bases), least)
     log.info("training takes up to %.1f MB of memory for %d bases", memory / 1e6, text.num_bases)
     return memory
