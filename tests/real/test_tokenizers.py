@@ -41,10 +41,10 @@ def cut(sequences, line_bp):
     [
         ("yeast", 12_000, 4096, 2),
         ("yeast", 1000, 1024, 50),
-        ("yeast", 200_000, 64, 4),
+        ("yeast", 20_000, 64, 4),
         ("human", 1000, 4096, 4),
         ("human", 12_000, 256, 2),
-        ("human", 50_000, 4096, 1000),
+        ("human", 12_000, 4096, 1000),
     ],
 )
 def test_merges_are_those_of_the_library(genomes, genome, line_bp, vocab_size, min_frequency):

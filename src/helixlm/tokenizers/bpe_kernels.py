@@ -3,9 +3,11 @@
 In: cells and positions in them. Out: counts, positions, merged cells. No loop holds Python's global
 lock, so regions run side by side in threads. What the loops are for is said in bpe_merges.py.
 
-Cells hold token ids, and the type's highest value where no pair may reach across. A token fills as
-many cells as its width says: its id stands in the first and in the last, and what stands between
-is of no use. Positions are counted from the first cell of the region, in 32 bits.
+Cells hold token ids, and the type's highest value, a stop, where no pair may reach across. The
+next lower value is no id either: it marks where a token began that is now the right part of
+another. A token fills as many cells as its width says: its id stands in the first and in the last,
+and what stands between is of no use. Positions are counted from the first cell of the region, in
+32 bits.
 """
 
 from collections.abc import Sequence
@@ -21,8 +23,7 @@ Counts = NDArray[np.int64]
 Positions = NDArray[np.uint32]
 
 STOP = 65535
-DEAD = 65534
-"""where a token began that is now the right part of another: no token has this id"""
+"""of cells of two bytes"""
 NONE = -1
 NO_PAIR = 2**32
 BLOCK = 256
@@ -38,8 +39,9 @@ def order_of(count: int, pair: int) -> int | np.int64:
 
 
 @compiled
-def compact(cells: Cells, widths: Widths, stop: int) -> int:
+def compact(cells: Cells, widths: Widths) -> int:
     """Move tokens together so that each fills one cell; return how many cells are in use."""
+    stop = cells[len(cells) - 1]
     # Each step waits for the one before, so two halves go side by side.
     middle = len(cells) // 2
     while middle < len(cells) and cells[middle] != stop:
@@ -295,8 +297,8 @@ def merge_pair(
 
     Parameters
     ----------
-    cells : ndarray, uint16, shape (n,)
-        The region; changed.
+    cells : ndarray, uint8 or uint16, shape (n,)
+        The region; changed. It ends with a stop.
     widths : ndarray, int32, shape (V,)
         Cells that each token fills.
     left, right, new : int
@@ -313,6 +315,7 @@ def merge_pair(
     int
         How many new tokens there are.
     """
+    stop = cells[len(cells) - 1]
     left_width = np.int64(widths[left])
     new_width = left_width + np.int64(widths[right])
     found = counted = 0
@@ -329,12 +332,12 @@ def merge_pair(
                 continue
             before = cells[at - 1]
             after = cells[at + new_width]
-            if before != STOP and before != new:
+            if before != stop and before != new:
                 changes[0, before] += 1
-            if after != STOP:
+            if after != stop:
                 changes[1, after] += 1
             cells[at] = new
-            cells[at + left_width] = DEAD
+            cells[at + left_width] = stop - 1
             cells[at + new_width - 1] = new
             positions[found] = at
             found += 1
@@ -350,11 +353,12 @@ def merge_pair(
 @compiled
 def _count_neighbours(cells: Cells, at: int, new: int, new_width: int, changes: Counts) -> None:
     """Count the neighbours of a new token, see `merge_pair`."""
+    stop = cells[len(cells) - 1]
     before = cells[at - 1]
     after = cells[at + new_width]
-    if before != STOP:
+    if before != stop:
         changes[2, before] += 1
-    if after != STOP and after != new:
+    if after != stop and after != new:
         changes[3, after] += 1
 
 
@@ -372,14 +376,15 @@ def list_neighbours(
     `cursors`, shape (2, V), holds for each neighbour before (0) and after (1) the place of its
     pair's next position, or `NONE`; each chosen one ends behind its last position.
     """
+    stop = cells[len(cells) - 1]
     new_width = np.int64(widths[new])
     for index in range(len(new_positions)):
         at = np.int64(new_positions[index])
         before = np.int64(cells[at - 1])
-        if before != STOP and cursors[0, before] != NONE:
+        if before != stop and cursors[0, before] != NONE:
             positions[cursors[0, before]] = at - widths[before]
             cursors[0, before] += 1
         after = np.int64(cells[at + new_width])
-        if after != STOP and after != new and cursors[1, after] != NONE:
+        if after != stop and after != new and cursors[1, after] != NONE:
             positions[cursors[1, after]] = at
             cursors[1, after] += 1

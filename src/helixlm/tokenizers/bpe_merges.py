@@ -16,8 +16,8 @@ some 57 bytes a base. Here:
    since a pair arises together with the younger of its tokens. When the most frequent pair is
    below the threshold, or the memory is full, move the tokens of the text together and start over.
 
-A cell takes one byte as long as there are no more tokens than that numbers, later two; by then
-the text has about half as many tokens as it had bases. What it gives back serves the lists.
+A cell takes one byte as long as there are no more tokens than that numbers, 254, later two; by
+then the text has about a third as many tokens as it had bases. What it gives back serves the lists.
 
 Why merging a pair everywhere at once is what the library does, though it keeps several lists for
 pairs that arise at several times: no token can be spelled by two pairs. Letters between two
@@ -36,7 +36,6 @@ from helixlm.tokenizers import bpe_text
 from helixlm.tokenizers.base import TokenizerError
 from helixlm.tokenizers.bpe_candidates import PAIR_BITS, Candidates, first_pairs, heap_key
 from helixlm.tokenizers.bpe_kernels import (
-    STOP,
     Cells,
     Counts,
     Positions,
@@ -57,7 +56,7 @@ from helixlm.tokenizers.bpe_text import TrainingText
 NUM_BASES = 4
 NO_LIMIT = 2**31 - 1
 
-FEW_PAIRS = 40
+FEW_PAIRS = 20
 """pairs with places below which a pass through the text for each merge is faster"""
 PARALLEL_FROM = 1 << 13
 """positions below which one thread merges faster than several"""
@@ -170,12 +169,8 @@ class _Learner:
             if choice is None:
                 return
             few = stride > 0 and len(choice.slots) < FEW_PAIRS
-            if self._is_narrow:
-                # Cells of one byte, and of two beside them, must have room.
-                if 3 * sum(map(len, self._cells)) > self._memory_bytes:
-                    few = True
-                if not few or self._num_tokens == bpe_text.STOP:
-                    self._widen()
+            if self._num_tokens == self._most_tokens():
+                self._widen()
             if few:
                 self._merge_everywhere(choice.top, counts, stride)
                 yield len(self.merges)
@@ -201,9 +196,13 @@ class _Learner:
     def _is_narrow(self) -> bool:
         return self._cells[0].dtype == np.uint8
 
+    def _most_tokens(self) -> int:
+        """Tokens that the cells can number; two more values have a meaning of their own."""
+        return int(np.iinfo(self._cells[0].dtype).max) - 1
+
     def _rest(self) -> int:
-        """Memory beside the text, two bytes a token."""
-        return self._memory_bytes - self._tokens_bytes - 2 * sum(map(len, self._cells))
+        """Memory beside the text."""
+        return self._memory_bytes - self._tokens_bytes - sum(own.nbytes for own in self._cells)
 
     def _counter_bytes(self) -> int:
         """Count what a counter takes in each region, and in their sum."""
@@ -323,7 +322,7 @@ class _Learner:
 
     def _compact(self) -> None:
         """Move the tokens of each region together."""
-        calls = [(cells, self._widths, STOP) for cells in self._cells]
+        calls = [(cells, self._widths) for cells in self._cells]
         self._shrink(self._each(compact, calls))
         self._widths[:] = 1
 
@@ -377,7 +376,8 @@ class _Learner:
         """Merge candidates, new ones too, until none is left that surely comes next."""
         changes = np.zeros((len(self._cells), 4, len(self._bp)), dtype=np.int64)
         room = np.array([len(own) for own in positions])
-        while len(self.merges) < self._num_merges:
+        most = min(NUM_BASES + self._num_merges, self._most_tokens())
+        while self._num_tokens < most:
             top = candidates.pop()
             if top is None:
                 return
