@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from helixlm.report.vocabularies import (
+    MARGIN,
     coverage_chart,
     lengths_chart,
     overlap_chart,
@@ -130,6 +131,12 @@ def test_pictures_stand_alone(two):
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         (style,) = root.iter("{http://www.w3.org/2000/svg}style")
         assert "--validation" in style.text
+        # Where it is shown as an image, padding would push the drawing out of its frame.
+        left, top, width, height = map(float, root.get("viewBox").split())
+        assert left == top == -MARGIN
+        own = style.text.splitlines()[-1]
+        assert f"width: {width:g}px; height: {height:g}px;" in own
+        assert "padding" not in own
         assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
 
 

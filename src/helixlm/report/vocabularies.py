@@ -6,6 +6,7 @@ as SVG files that stand alone. Which figures there are is decided in `helixlm.to
 
 from collections.abc import Sequence
 from importlib.resources import files
+from xml.etree import ElementTree
 
 from markupsafe import Markup
 
@@ -18,6 +19,9 @@ from helixlm.version import __version__
 
 COLOURS = ("c-validation", "c-neighbour", "c-scratch", "c-unigram", "c-worse", "c-chance")
 """of the lines, in the order of the vocabularies; more than six share them"""
+
+MARGIN = 8
+"""around a picture that stands alone, in units of its viewBox"""
 
 SHARES = (0.25, 0.5, 0.75, 0.9)
 """shares at which the colour of a cell changes"""
@@ -251,13 +255,20 @@ def _series(
 
 
 def _alone(chart: Markup) -> str:
-    """Give a drawing its name space and the style of the page."""
+    """Make a file of a drawing: with a name space, a size, a margin and the style of the page."""
     style = (files("helixlm.report") / "templates" / "style.css").read_text(encoding="utf-8")
-    begin, mark, rest = str(chart).partition(">")
-    name_space = 'xmlns="http://www.w3.org/2000/svg" '
-    own = "svg { background: var(--card); padding: 8px; font-family: sans-serif; }"
-    begin = begin.replace("<svg ", f"<svg {name_space}", 1)
-    return f"{begin}{mark}<style>{style}\n{own}</style>{rest}\n"
+    svg = ElementTree.fromstring(str(chart))
+    _, _, width, height = map(float, svg.attrib["viewBox"].split())
+    width, height = width + 2 * MARGIN, height + 2 * MARGIN
+    # The margin is in the viewBox: what CSS adds around it is cut off where a page shows the file.
+    svg.set("viewBox", f"{-MARGIN} {-MARGIN} {width:g} {height:g}")
+    svg.set("xmlns", "http://www.w3.org/2000/svg")
+    own = f"svg.chart {{ width: {width:g}px; height: {height:g}px; max-width: none; "
+    own += "background: var(--card); font-family: sans-serif; }"
+    sheet = ElementTree.Element("style")
+    sheet.text = f"{style}\n{own}"
+    svg.insert(0, sheet)
+    return ElementTree.tostring(svg, encoding="unicode") + "\n"
 
 
 def _written(value: str | int | float | None) -> str:
