@@ -10,8 +10,8 @@ import pytest
 
 LAYERS = [
     "errors jit rng version",
-    "files seq",
-    "data tokenizers models compute",
+    "compute files seq",
+    "data tokenizers models",
     "train inference",
     "variants interpret",
     "tasks",

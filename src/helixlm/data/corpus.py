@@ -1,46 +1,25 @@
-"""The corpus: every window of a genome with its coordinates, as Parquet shards.
+"""The corpus: every window of some genomes with its coordinates, as Parquet shards.
 
-In: FASTA files and settings. Out: a folder with `train/00000.parquet` and on,
-`validation/00000.parquet` and on, and a `manifest.json` that names the inputs, the settings, the
-counts and the bases that were dropped, by reason. One row is one window; the files load with
-``datasets.load_dataset("parquet", data_files=...)`` and with anything else that reads Parquet.
-How a genome is cut is said in `windows.py`, what is held out in `splits.py`; tokens come later,
-in `store.py`.
-
-Everything streams: no more than a block of sequence and one row group of each split is in memory.
+A folder with `train/00000.parquet` and on, `validation/00000.parquet` and on, and a `manifest.json`
+that names the inputs, the settings, the counts and the bases that were dropped, by reason. One row
+is one window; the files load with ``datasets.load_dataset("parquet", data_files=...)`` and with
+anything else that reads Parquet. How it is made is said in `prepare.py`; tokens come later, in
+`store.py`.
 """
 
-import contextlib
-import hashlib
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from helixlm.data.fasta import Chunk, FastaSummary, iter_chunks, scan_fasta
-from helixlm.data.folder import (
-    MANIFEST,
-    FileRecord,
-    Manifest,
-    check_files,
-    file_sha256,
-    new_folder,
-    read_manifest,
-    refuse_differences,
-    refuse_existing,
-    write_manifest,
-)
-from helixlm.data.splits import SPLITS, SplitConfig, assign
-from helixlm.data.window_files import SHARD_WINDOWS, CorpusSplit, WindowWriter, read_windows
-from helixlm.data.windows import DROP_REASONS, Dropped, Window, WindowConfig, segments
+from helixlm.data.folder import FileRecord, Manifest, check_files, read_manifest
+from helixlm.data.splits import SplitConfig
+from helixlm.data.tally import Tally
+from helixlm.data.window_files import CorpusSplit, read_windows
+from helixlm.data.windows import Window, WindowConfig
 from helixlm.errors import InputError
 from helixlm.version import __version__
-
-logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, int | None], None]
 
 
 class CorpusError(InputError):
@@ -48,7 +27,7 @@ class CorpusError(InputError):
 
 
 class InputFile(BaseModel, frozen=True, extra="forbid"):
-    """One FASTA file that a corpus was made from."""
+    """One file of sequence that a corpus was made from."""
 
     path: str
     sha256: str
@@ -57,248 +36,55 @@ class InputFile(BaseModel, frozen=True, extra="forbid"):
     """Lengths in bp, in the order of the file."""
 
 
+class CorpusSource(BaseModel, frozen=True, extra="forbid"):
+    """One genome, and what became of it."""
+
+    species: str
+    assembly: str
+    group: str
+    weight: float
+    inputs: tuple[InputFile, ...]
+    tallies: dict[str, Tally]
+    """By split; what was dropped stands in "train"."""
+
+
 class CorpusManifest(Manifest):
     """What a corpus holds and what it was made from."""
 
     format: str = "helixlm corpus"
-    format_version: int = 1
+    format_version: int = 2
     helixlm_version: str = __version__
-    species: str
-    assembly: str
-    inputs: tuple[InputFile, ...]
+    sources: tuple[CorpusSource, ...]
     windows: WindowConfig
     split: SplitConfig
     seed: int
     splits: dict[str, CorpusSplit]
     validation_contigs: tuple[str, ...]
-    """Contigs that are held out as a whole."""
+    """Contigs that are held out as a whole; of several genomes as ``species:contig``."""
     dropped_bases: dict[str, int]
     """Bases in no window, by reason; `windows.DROP_REASONS` has the reasons in words."""
     corpus_sha256: str
-    """Hash of all rows in order: the same for any shard size and any Parquet writer."""
+    """Hash of all rows in order, whatever wrote the Parquet files."""
 
+    @property
+    def inputs(self) -> tuple[InputFile, ...]:
+        """Files of sequence of all genomes."""
+        return tuple(file for source in self.sources for file in source.inputs)
 
-def prepare_corpus(
-    fasta: Sequence[str | Path],
-    output: str | Path,
-    *,
-    windows: WindowConfig | None = None,
-    split: SplitConfig | None = None,
-    seed: int = 0,
-    species: str = "",
-    assembly: str = "",
-    shard_windows: int = SHARD_WINDOWS,
-    progress: Progress | None = None,
-) -> CorpusManifest:
-    """Cut genomes into windows and write them as a corpus.
+    @property
+    def species(self) -> str:
+        """Names of the species, joined."""
+        return ", ".join(source.species for source in self.sources if source.species)
 
-    The folder appears under its name when it is complete. If it exists already and was made from
-    the same sequences with the same settings, its manifest is returned.
+    @property
+    def assembly(self) -> str:
+        """Names of the assemblies, joined."""
+        return ", ".join(source.assembly for source in self.sources if source.assembly)
 
-    Parameters
-    ----------
-    fasta : sequence of path
-        FASTA files, plain, gzip or bgzip; contig names are unique over all of them.
-    output : path
-        The folder to write.
-    windows : WindowConfig, optional
-        How contigs are cut; TinyDNABERT's settings if not given.
-    split : SplitConfig, optional
-        How validation is held out; about a tenth, by whole contigs, if not given.
-    seed : int
-        Seed of the window lengths and of the split.
-    species, assembly : str
-        Written into each row.
-    shard_windows : int
-        Most windows in one Parquet file.
-    progress : callable, optional
-        Called as ``progress(done, total)`` in bytes of input; each file is read twice, or
-        three times for a split by block.
-
-    Returns
-    -------
-    CorpusManifest
-        The manifest of the finished corpus.
-
-    Raises
-    ------
-    FastaError
-        If a file is not sound FASTA.
-    SplitError
-        If the genome cannot be split as asked.
-    CorpusError
-        If there is no input, if two files hold a contig of the same name, if a split
-        has no window, or if a file changes while it is read.
-    StateError
-        If the folder exists and was made otherwise, or the disk is full.
-    """
-    paths, output = [Path(path) for path in fasta], Path(output)
-    windows, split = windows or WindowConfig(), split or SplitConfig()
-    if not paths:
-        raise CorpusError("fasta: expected at least one FASTA file, found none")
-    for path in paths:
-        if not path.is_file():
-            instead = "a folder" if path.is_dir() else "nothing there"
-            raise CorpusError(f"{path}: expected a FASTA file, found {instead}")
-    if (output / MANIFEST).exists():
-        return _made_before(output, paths, windows, split, seed, species, assembly)
-    refuse_existing(output)
-
-    stamps = [_stamp(path) for path in paths]
-    passes = 2 if split.by == "contig" else 3
-    report = _report_in_bytes(progress, [size for size, _ in stamps], passes)
-    summaries = [scan_fasta(path, report(0, i)) for i, path in enumerate(paths)]
-    contigs = _all_contigs(paths, summaries)
-    block_bases: dict[str, list[int]] = {name: [] for name in contigs}
-    if split.by == "block":
-        for i, path in enumerate(paths):
-            chunks = iter_chunks(path, chunk_bp=split.block_bp)
-            for chunk in _counted(chunks, sum(summaries[i].contigs.values()), report(1, i)):
-                gaps = chunk.sequence.count("N") + chunk.sequence.count("n")
-                block_bases[chunk.contig].append(len(chunk.sequence) - gaps)
-    assignment = assign(contigs, split, seed, block_bases)
-    with new_folder(output) as folder, contextlib.ExitStack() as stack:
-        writers = {
-            name: stack.enter_context(WindowWriter(folder, name, species, assembly, shard_windows))
-            for name in SPLITS
-        }
-        dropped = dict.fromkeys(DROP_REASONS, 0)
-        for i, path in enumerate(paths):
-            chunks = iter_chunks(path, chunk_bp=windows.chunk_bp)
-            chunks = _counted(chunks, sum(summaries[i].contigs.values()), report(passes - 1, i))
-            for segment in segments(chunks, windows, seed):
-                length = segment.end - segment.start
-                if isinstance(segment, Dropped):
-                    dropped[segment.reason] += length
-                elif home := assignment.split_of(segment.contig, segment.start, segment.end):
-                    writers[home].add(segment)
-                else:
-                    dropped["split_border"] += length
-            if _stamp(path) != stamps[i]:
-                raise CorpusError(f"{path}: the file changed while it was read: run again")
-        splits = {name: writer.finish() for name, writer in writers.items()}
-        num_bases = sum(found.num_bases for found in splits.values())
-        assert num_bases + sum(dropped.values()) == sum(contigs.values()), "bases went missing"
-        for name, found in splits.items():
-            if not found.num_windows:
-                raise CorpusError(_why_empty(name, dropped, windows, split))
-        manifest = CorpusManifest(
-            species=species,
-            assembly=assembly,
-            inputs=tuple(
-                InputFile(path=str(path), sha256=summary.sha256, contigs=summary.contigs)
-                for path, summary in zip(paths, summaries, strict=True)
-            ),
-            windows=windows,
-            split=split,
-            seed=seed,
-            splits=splits,
-            validation_contigs=assignment.validation_contigs,
-            dropped_bases=dropped,
-            corpus_sha256=_hash_of_hashes(writer.rows_sha256 for writer in writers.values()),
-        )
-        write_manifest(folder, manifest)
-    return manifest
-
-
-def _made_before(
-    output: Path,
-    paths: list[Path],
-    windows: WindowConfig,
-    split: SplitConfig,
-    seed: int,
-    species: str,
-    assembly: str,
-) -> CorpusManifest:
-    """Return the manifest of a finished corpus, if it is the one that is asked for."""
-    found = read_manifest(output, CorpusManifest)
-    compared: dict[str, tuple[object, object]] = {
-        "species": (found.species, species),
-        "assembly": (found.assembly, assembly),
-        "seed": (found.seed, seed),
-        "number of FASTA files": (len(found.inputs), len(paths)),
-    }
-    for group, old, new in (("windows", found.windows, windows), ("split", found.split, split)):
-        wanted = new.model_dump()
-        for name, value in old.model_dump().items():
-            compared[f"{group}.{name}"] = (value, wanted[name])
-    if len(found.inputs) == len(paths):
-        for record, path in zip(found.inputs, paths, strict=True):
-            compared[f"SHA-256 of {path}"] = (record.sha256[:12], file_sha256(path)[:12])
-    refuse_differences(output, compared)
-    check_files(output, _records(found))
-    logger.info("%s: the corpus is there already", output)
-    return found
-
-
-def _all_contigs(paths: list[Path], summaries: list[FastaSummary]) -> dict[str, int]:
-    contigs: dict[str, int] = {}
-    home: dict[str, Path] = {}
-    for path, summary in zip(paths, summaries, strict=True):
-        for name, length in summary.contigs.items():
-            if name in home:
-                raise CorpusError(
-                    f"{path}: the contig name {name!r} is also in {home[name]}: rename one, or "
-                    "prepare a corpus of each"
-                )
-            contigs[name], home[name] = length, path
-    return contigs
-
-
-def _report_in_bytes(
-    progress: Progress | None, sizes: list[int], passes: int
-) -> Callable[[int, int], Progress | None]:
-    """Return what turns the progress of one pass over one file into that of the whole."""
-
-    def of_pass(pass_index: int, file_index: int) -> Progress | None:
-        if progress is None:
-            return None
-        before = pass_index * sum(sizes) + sum(sizes[:file_index])
-
-        def report(done: int, total: int | None) -> None:
-            share = done / total if total else 0.0
-            progress(before + int(share * sizes[file_index]), passes * sum(sizes))
-
-        return report
-
-    return of_pass
-
-
-def _counted(chunks: Iterator[Chunk], total: int, report: Progress | None) -> Iterator[Chunk]:
-    """Pass chunks on, and report the bases that have been dealt with."""
-    done = 0
-    for chunk in chunks:
-        yield chunk
-        done += len(chunk.sequence)
-        if report:
-            report(done, total)
-
-
-def _why_empty(
-    name: str, dropped: dict[str, int], windows: WindowConfig, split: SplitConfig
-) -> str:
-    reasons = ", ".join(
-        f"{bases:,} bp in {DROP_REASONS[reason]}" for reason, bases in dropped.items() if bases
-    )
-    advice = "hold out other contigs" if split.by == "contig" else "change split.block_bp or seed"
-    return (
-        f"{name}: expected windows of {windows.min_bp} to {windows.max_bp} bp, found none "
-        f"(dropped: {reasons or 'nothing'}): {advice}, choose a smaller windows.min_bp, or give "
-        "more sequence"
-    )
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-def _hash_of_hashes(hashes: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
-
-
-def _records(manifest: CorpusManifest) -> list[FileRecord]:
-    return [shard for split in manifest.splits.values() for shard in split.shards]
+    @property
+    def files(self) -> list[FileRecord]:
+        """All data files."""
+        return [shard for split in self.splits.values() for shard in split.shards]
 
 
 class Corpus:
@@ -356,7 +142,7 @@ class Corpus:
         StateError
             If a file is missing or is not what was written.
         """
-        check_files(self.path, _records(self.manifest), contents=True)
+        check_files(self.path, self.manifest.files, contents=True)
 
     def _split(self, split: str) -> CorpusSplit:
         if split not in self.manifest.splits:
@@ -397,5 +183,5 @@ def open_corpus(path: str | Path) -> Corpus:
     """
     folder = Path(path).resolve()
     manifest = read_manifest(folder, CorpusManifest)
-    check_files(folder, _records(manifest))
+    check_files(folder, manifest.files)
     return Corpus(folder, manifest)

@@ -23,8 +23,8 @@ from helixlm.errors import StateError
 ROW_GROUP_WINDOWS = 16_384
 """Rows that are compressed and read together: about 10 Mbp."""
 
-SHARD_WINDOWS = 32 * ROW_GROUP_WINDOWS
-"""Most rows of a file: about 340 Mbp, 110 MB on disk."""
+ROW_GROUP_BASES = 1 << 24
+"""Bases after which a row group ends, however few its rows are."""
 
 SCHEMA = pa.schema(
     [
@@ -61,55 +61,53 @@ class CorpusSplit(BaseModel, frozen=True, extra="forbid"):
 
 
 class WindowWriter(contextlib.AbstractContextManager["WindowWriter"]):
-    """Writes the windows of one split into Parquet files; holds one row group.
+    """Writes the windows of one split into a Parquet file; holds one row group.
 
     Parameters
     ----------
     folder : Path
-        The folder of the corpus; the split becomes a folder in it.
+        The folder of the corpus; the split is a folder in it.
     split : str
         Name of the split.
     species, assembly : str
         Written into each row.
-    shard_windows : int
-        Most windows in one file.
+    number : int
+        Names the file.
     """
 
     def __init__(
-        self, folder: Path, split: str, species: str, assembly: str, shard_windows: int
+        self, folder: Path, split: str, species: str, assembly: str, number: int
     ) -> None:
         self.folder = folder
         self.split = split
         self.species = species
         self.assembly = assembly
-        self.shard_windows = shard_windows
+        self._file = f"{split}/{number:05d}.parquet"
+        self._part = folder / split / f".{number:05d}.part"  # until it is whole
         self._rows: list[Window] = []  # not written yet
+        self._rows_bases = 0
         self._rows_hash = hashlib.sha256(f"{species}\t{assembly}\t{split}\n".encode())
-        self._shards: list[CorpusShard] = []
         self._parquet: pq.ParquetWriter | None = None
-        self._file = ""  # the open one; how many rows and bases it has
-        self._file_rows = self._file_bases = 0
-        (folder / split).mkdir()
+        self._written_rows = self._written_bases = 0
+        (folder / split).mkdir(exist_ok=True)
 
     def __exit__(self, *error: object) -> None:
         if self._parquet is not None:  # after an error only: finish() has closed it otherwise
             with contextlib.suppress(OSError):
                 self._parquet.close()
+            self._part.unlink(missing_ok=True)
 
     def add(self, window: Window) -> None:
         """Take one window."""
         self._rows.append(window)
-        full = self._file_rows + len(self._rows) == self.shard_windows
-        if full or len(self._rows) == ROW_GROUP_WINDOWS:
+        self._rows_bases += len(window.sequence)
+        if len(self._rows) == ROW_GROUP_WINDOWS or self._rows_bases >= ROW_GROUP_BASES:
             self._write_rows()
-        if full:
-            self._close_file()
 
     def _write_rows(self) -> None:
         if self._parquet is None:
-            self._file = f"{self.split}/{len(self._shards):05d}.parquet"
             self._parquet = pq.ParquetWriter(
-                self.folder / self._file,
+                self._part,
                 SCHEMA,
                 compression="zstd",
                 compression_level=3,
@@ -122,7 +120,8 @@ class WindowWriter(contextlib.AbstractContextManager["WindowWriter"]):
         bases = np.fromiter(map(len, text), np.int64, count)
         masked = np.fromiter((len(t.translate(None, _UPPER_CASE)) for t in text), np.int64, count)
         for row, letters in zip(self._rows, text, strict=True):
-            place = f"{row.contig}\t{row.start}\t{row.end}\t"
+            place = f"{row.contig}\t{row.start}\t{row.end}\t{row.strand}\t"
+            place += f"{row.sample or ''}\t{row.haplotype or ''}\t"
             self._rows_hash.update(place.encode() + letters + b"\n")
         columns: dict[str, Any] = {
             "species": [self.species] * count,
@@ -130,45 +129,34 @@ class WindowWriter(contextlib.AbstractContextManager["WindowWriter"]):
             "contig": [row.contig for row in self._rows],
             "start": [row.start for row in self._rows],
             "end": [row.end for row in self._rows],
-            "strand": ["+"] * count,
-            "sample": [None] * count,
-            "haplotype": [None] * count,
+            "strand": [row.strand for row in self._rows],
+            "sample": [row.sample for row in self._rows],
+            "haplotype": [row.haplotype for row in self._rows],
             "softmask_fraction": (masked / bases).astype(np.float32),
             "split": [self.split] * count,
             "sequence": text,
         }
         table = pa.table(columns, schema=SCHEMA)
         self._parquet.write_table(table, row_group_size=ROW_GROUP_WINDOWS)
-        self._file_rows += count
-        self._file_bases += int(bases.sum())
-        self._rows = []
+        self._written_rows += count
+        self._written_bases += int(bases.sum())
+        self._rows, self._rows_bases = [], 0
 
-    def _close_file(self) -> None:
-        assert self._parquet is not None
-        self._parquet.close()
-        self._parquet = None
-        path = self.folder / self._file
-        self._shards.append(
-            CorpusShard(
-                file=self._file,
-                bytes=path.stat().st_size,
-                sha256=file_sha256(path),
-                windows=self._file_rows,
-                bases=self._file_bases,
-            )
-        )
-        self._file_rows = self._file_bases = 0
-
-    def finish(self) -> CorpusSplit:
-        """Write what is left, and say what was written (perhaps nothing)."""
+    def finish(self) -> CorpusShard | None:
+        """Write what is left; say what was written, or None if there was no window."""
         if self._rows:
             self._write_rows()
-        if self._parquet is not None:
-            self._close_file()
-        return CorpusSplit(
-            num_windows=sum(shard.windows for shard in self._shards),
-            num_bases=sum(shard.bases for shard in self._shards),
-            shards=tuple(self._shards),
+        if self._parquet is None:
+            return None
+        self._parquet.close()
+        self._parquet = None
+        path = self._part.rename(self.folder / self._file)
+        return CorpusShard(
+            file=self._file,
+            bytes=path.stat().st_size,
+            sha256=file_sha256(path),
+            windows=self._written_rows,
+            bases=self._written_bases,
         )
 
     @property

@@ -1,0 +1,171 @@
+"""Work on many items: in this process, in several, or on a Ray cluster, with the same results.
+
+In: a function of one item, and the items. Out: the results, in the order of the items. What an item
+is, and where large results are written, is the caller's; a function that is sent to other processes
+must be importable there, and what it depends on must be in its item, so that the number of workers
+and the order in which they finish change nothing.
+
+A worker that dies (out of memory, a machine that goes away) takes no result with it: its items are
+given to others, each at most `MOST_TRIES` times.
+"""
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from helixlm.errors import StateError, require
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MOST_TRIES = 3
+"""how often an item is given out before the run ends, because its worker died each time"""
+WAITING_ITEMS = 2
+"""items given out for each worker, so that none waits for the next"""
+
+
+class ComputeError(StateError):
+    """Workers that cannot be had, or that die again and again."""
+
+
+class Compute(BaseModel):
+    """Where work is done. It changes no result, so it is no part of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workers: int = Field(default=1, ge=1)
+    """Processes on this machine; 1 is this process itself."""
+    ray: str | None = None
+    """Address of a Ray cluster ("auto", "host:port", or "local" for one on this machine), which
+    takes the place of `workers`."""
+
+
+def map_in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], compute: Compute
+) -> Iterator[Result]:
+    """Yield the result of each item, in the order of the items.
+
+    Parameters
+    ----------
+    function : callable
+        At the top level of a module. Other processes import it.
+    items : iterable
+        Taken as workers become free, so there may be more than fit in memory.
+    compute : Compute
+        Where to work.
+
+    Yields
+    ------
+    object
+        ``function(item)``. An error that it raises is raised here, when its turn comes.
+
+    Raises
+    ------
+    ComputeError
+        If a worker dies with the same item `MOST_TRIES` times, or the cluster cannot be reached.
+    """
+    if compute.ray is not None:
+        return _on_ray(function, items, compute.ray)
+    if compute.workers == 1:
+        return map(function, items)
+    return _in_processes(function, items, compute.workers)
+
+
+class _Call(NamedTuple):
+    item: Any
+    future: "Future[Any]"
+
+
+def _in_processes(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    source = iter(items)
+    calls: deque[_Call] = deque()
+    pool = _pool(workers)
+    try:
+        while True:
+            for item in source:
+                calls.append(_Call(item, pool.submit(function, item)))
+                if len(calls) == WAITING_ITEMS * workers:
+                    break
+            if not calls:
+                return
+            call = calls.popleft()
+            try:
+                result = call.future.result()
+            except BrokenProcessPool:
+                pool.shutdown(wait=False, cancel_futures=True)
+                # Which worker died is not known, so each item is tried alone.
+                result = _alone(function, call.item)
+                pool = _pool(workers)
+                calls = deque(_Call(item, pool.submit(function, item)) for item, _ in calls)
+            yield result
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _alone(function: Callable[[Item], Result], item: Item) -> Result:
+    """Work on an item in a process of its own, so that a death is surely this item's."""
+    for _ in range(MOST_TRIES - 1):
+        with _pool(1) as pool:
+            try:
+                return pool.submit(function, item).result()
+            except BrokenProcessPool:
+                continue
+    raise ComputeError(
+        f"a worker process died {MOST_TRIES} times on the same part of the work: the machine may "
+        "have too little memory (use fewer workers), or the system's log says why it was killed; "
+        "what is finished is kept, and the same command goes on from there"
+    )
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")  # threads of this process are not copied
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
+
+
+def _leave_interrupts() -> None:
+    """Let Ctrl-C reach the parent alone, which then ends the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _on_ray(
+    function: Callable[[Item], Result], items: Iterable[Item], address: str
+) -> Iterator[Result]:
+    ray = require("ray", "cluster")
+    if not ray.is_initialized():
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="warning")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise ComputeError(
+                f"--ray {address}: no Ray cluster answers there ({error}): start one with 'ray "
+                "start --head', or give the address that it printed"
+            ) from error
+    task = ray.remote(num_cpus=1, max_retries=MOST_TRIES - 1)(function)
+    waiting = WAITING_ITEMS * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    source = iter(items)
+    calls: deque[Any] = deque()
+    while True:
+        for item in source:
+            calls.append(task.remote(item))
+            if len(calls) >= waiting:
+                break
+        if not calls:
+            return
+        try:
+            result = ray.get(calls.popleft())
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        except ray.exceptions.RayError as error:
+            raise ComputeError(
+                f"--ray {address}: the cluster could not finish a part of the work in {MOST_TRIES} "
+                f"tries ({type(error).__name__}: {error}); what is finished is kept, and the same "
+                "command goes on from there"
+            ) from error
+        yield result

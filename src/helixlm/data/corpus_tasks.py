@@ -1,0 +1,209 @@
+"""The parts of a corpus: each is cut, counted and written on its own, by whichever worker is free.
+
+In: a `Job`, which says all that matters, and the number of a task. Out: at most one Parquet file for
+each split, and a `TaskResult`. A task covers some stretches of one genome, `TASK_BP` in all, so what
+it writes depends neither on the number of workers nor on the order in which they finish. A result
+that is there already is not made again.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from helixlm.data.genome import Genome, open_genome
+from helixlm.data.sources import Source
+from helixlm.data.splits import SPLITS, Assignment
+from helixlm.data.tally import Counting, Tally
+from helixlm.data.unfinished import SCRATCH
+from helixlm.data.window_files import CorpusShard, WindowWriter
+from helixlm.data.windows import Dropped, Window, WindowConfig, cut, unit_bp
+from helixlm.files import replace_file
+from helixlm.rng import CounterRng
+
+TASK_BP = 1 << 26
+"""Bases of a task: some seconds of work, and files of some 20 MB."""
+TASKS = "tasks"
+GENOMES = "genomes"
+JOB = "job.json"
+
+
+class Stretch(NamedTuple):
+    """A part of a contig that is cut on its own; windows belong to where they begin."""
+
+    contig: str
+    start: int
+    stop: int
+
+
+class Task(BaseModel):
+    """Stretches of one genome."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: int
+    stretches: tuple[Stretch, ...]
+
+    @property
+    def num_bases(self) -> int:
+        """Bases that it looks at."""
+        return sum(part.stop - part.start for part in self.stretches)
+
+
+class Job(BaseModel):
+    """All that the tasks of a corpus depend on, besides the genomes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: tuple[Source, ...]
+    windows: WindowConfig
+    seed: int
+    block_bp: int | None
+    validation: dict[str, bytes]
+    """See `splits.Assignment`; by `Source.key`."""
+    tasks: tuple[Task, ...]
+
+    @property
+    def assignment(self) -> Assignment:
+        """The split of every base."""
+        return Assignment(self.block_bp, self.validation)
+
+
+class TaskItem(NamedTuple):
+    """What is sent to a worker."""
+
+    work: Path
+    """The unfinished folder of the corpus."""
+    job_sha256: str
+    number: int
+
+
+class TaskResult(BaseModel):
+    """What a task has written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shards: dict[str, CorpusShard]
+    """By split; one that got no window is absent."""
+    rows_sha256: dict[str, str]
+    """By split: hash of the rows in order."""
+    tallies: dict[str, Tally]
+    """By split; dropped stretches stand in "train"."""
+
+
+def plan_tasks(genomes: Sequence[Mapping[str, int]], config: WindowConfig) -> list[Task]:
+    """Share genomes out into tasks.
+
+    Parameters
+    ----------
+    genomes : sequence of mapping of str to int
+        Contig lengths, bp, of each genome.
+    config : WindowConfig
+        Says where contigs may be parted.
+
+    Returns
+    -------
+    list of Task
+        In the order of the genomes; together they hold each base once.
+    """
+    unit = unit_bp(config)
+    tasks = []
+    for source, contigs in enumerate(genomes):
+        waiting: list[Stretch] = []
+        room = TASK_BP
+        for contig, length in contigs.items():
+            step = length if unit is None else max(1, TASK_BP // unit) * unit
+            for start in range(0, length, step):
+                part = Stretch(contig, start, min(start + step, length))
+                if waiting and part.stop - part.start > room:
+                    tasks.append(Task(source=source, stretches=tuple(waiting)))
+                    waiting, room = [], TASK_BP
+                waiting.append(part)
+                room -= part.stop - part.start
+        tasks.append(Task(source=source, stretches=tuple(waiting)))
+    return tasks
+
+
+def genome_folder(work: Path, source: int) -> Path:
+    """Return where the letters of a genome are while a corpus is made."""
+    return work / SCRATCH / GENOMES / f"{source:05d}"
+
+
+def run_task(item: TaskItem) -> TaskResult:
+    """Make one part of a corpus, or read what an earlier run made of it.
+
+    Raises
+    ------
+    HelixError
+        If the input is unsound.
+    """
+    done = item.work / SCRATCH / TASKS / f"{item.number:05d}.json"
+    if done.is_file():
+        return TaskResult.model_validate_json(done.read_text(encoding="utf-8"))
+    job = _job(item.work, item.job_sha256)
+    task = job.tasks[item.number]
+    source = job.sources[task.source]
+    counts = {split: Counting() for split in SPLITS}
+    with contextlib.ExitStack() as stack:
+        genome = stack.enter_context(open_genome(genome_folder(item.work, task.source)))
+        writers = {
+            split: stack.enter_context(
+                WindowWriter(item.work, split, source.species, source.assembly, item.number)
+            )
+            for split in SPLITS
+        }
+        for split, part in _parts(job, task, source, genome):
+            if isinstance(part, Dropped):
+                counts[split].drop(part)
+            else:
+                writers[split].add(part)
+                counts[split].add(part)
+        shards = {split: writer.finish() for split, writer in writers.items()}
+    result = TaskResult(
+        shards={split: shard for split, shard in shards.items() if shard is not None},
+        rows_sha256={split: writer.rows_sha256 for split, writer in writers.items()},
+        tallies={split: counting.tally() for split, counting in counts.items()},
+    )
+    done.parent.mkdir(exist_ok=True)
+    with replace_file(done) as temporary:
+        temporary.write_text(result.model_dump_json(), encoding="utf-8")
+    return result
+
+
+def _parts(
+    job: Job, task: Task, source: Source, genome: Genome
+) -> Iterator[tuple[str, Window | Dropped]]:
+    """Yield the windows of a task with their splits, and what is dropped."""
+    assignment = job.assignment
+    for contig, start, stop in task.stretches:
+        key = source.key(contig) if len(job.sources) > 1 else contig
+        for part in cut(genome.letters(contig), contig, job.windows, job.seed, start, stop):
+            if isinstance(part, Dropped):
+                yield "train", part
+                continue
+            split = assignment.split_of(key, part.start, part.end)
+            if split is None:
+                yield "train", Dropped(contig, part.start, part.end, "split_border")
+                continue
+            copies = _copies(source.weight, job.seed, key, part) if split == "train" else 1
+            if not copies:
+                yield split, Dropped(contig, part.start, part.end, "weight")
+            for _ in range(copies):
+                yield split, part
+
+
+def _copies(weight: float, seed: int, key: str, window: Window) -> int:
+    """Copies of a window: the weight, or one of the two integers beside it with that mean."""
+    if weight == int(weight):
+        return int(weight)
+    draw = CounterRng("copies", seed, key, window.start, window.end).uniform(1)[0]
+    return int(weight + draw)
+
+
+@lru_cache(maxsize=1)
+def _job(work: Path, sha256: str) -> Job:
+    """Read the job of a corpus; the hash tells jobs in one folder apart."""
+    return Job.model_validate_json((work / SCRATCH / JOB).read_text(encoding="utf-8"))

@@ -1,0 +1,353 @@
+"""Making a corpus: genomes are read, shared out into tasks, cut, counted and written.
+
+In: genomes (`sources.Source`) and settings. Out: the folder of a corpus (`corpus.py`). How a genome
+is cut is said in `windows`, what is held out in `splits.py`, what one task does in
+`corpus_tasks.py`.
+
+Genomes are first written as letters, one byte a base, which all workers map; so disk is needed, and
+memory does not grow with the input. What is finished outlives an interruption.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from helixlm.compute import Compute, map_in_order
+from helixlm.data.corpus_tasks import (
+    JOB,
+    Job,
+    Task,
+    TaskItem,
+    TaskResult,
+    genome_folder,
+    plan_tasks,
+    run_task,
+)
+from helixlm.data.corpus import (
+    CorpusError,
+    CorpusManifest,
+    CorpusSource,
+    InputFile,
+)
+from helixlm.data.folder import (
+    MANIFEST,
+    check_files,
+    file_sha256,
+    read_manifest,
+    refuse_differences,
+    refuse_existing,
+    write_manifest,
+)
+from helixlm.data.genome import Genome, GenomeSource
+from helixlm.data.sources import Source, check_sources
+from helixlm.data.splits import SPLITS, Assignment, SplitConfig, assign
+from helixlm.data.tally import Tally, total
+from helixlm.data.unfinished import SCRATCH, unfinished_folder
+from helixlm.data.window_files import CorpusSplit
+from helixlm.data.windows import DROP_REASONS, TinyDnabertWindows, WindowConfig
+from helixlm.files import replace_file
+from helixlm.version import __version__
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int | None], None]
+
+
+class _Plan(BaseModel):
+    """What a corpus is made from, and how; files by size and time, so that looking is quick."""
+
+    model_config = ConfigDict(frozen=True)
+
+    helixlm_version: str = __version__
+    sources: tuple[Source, ...]
+    files: tuple[tuple[str, int, int], ...]
+    windows: WindowConfig
+    split: SplitConfig
+    seed: int
+
+
+def prepare_corpus(
+    sources: Sequence[Source],
+    output: str | Path,
+    *,
+    windows: WindowConfig | None = None,
+    split: SplitConfig | None = None,
+    seed: int = 0,
+    compute: Compute | None = None,
+    progress: Progress | None = None,
+) -> CorpusManifest:
+    """Cut genomes into windows and write them as a corpus.
+
+    The folder appears under its name when it is complete. If it exists already and was made from
+    the same sequences with the same settings, its manifest is returned. What an interrupted run has
+    finished is used by the next one with the same inputs and settings.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        The genomes.
+    output : path
+        The folder to write. While it is made, one byte for each base of input is needed beside it.
+    windows : WindowConfig, optional
+        How contigs are cut; TinyDNABERT's settings if not given.
+    split : SplitConfig, optional
+        How validation is held out; about a tenth, by whole contigs of all genomes, if not given.
+    seed : int
+        Seed of all that is drawn.
+    compute : Compute, optional
+        Processes or cluster to work on. They change no byte of the result.
+    progress : callable, optional
+        Called as ``progress(done, total)``: bytes of the input files, then as many once more.
+
+    Returns
+    -------
+    CorpusManifest
+        The manifest of the finished corpus.
+
+    Raises
+    ------
+    FastaError
+        If a file is not sound FASTA.
+    SplitError
+        If the genomes cannot be split as asked.
+    SourceError, CorpusError
+        If there is no input, if two files of a genome hold a contig of the same name, if a split
+        has no window, or if a file changes while it is read.
+    StateError
+        If the folder exists and was made otherwise, or the disk is full.
+    """
+    output = Path(output)
+    sources = list(sources)
+    windows, split = windows or TinyDnabertWindows(), split or SplitConfig()
+    check_sources(sources)
+    if (output / MANIFEST).exists():
+        return _made_before(output, sources, windows, split, seed)
+    refuse_existing(output)
+    files = _stamps(sources)
+    plan = _Plan(
+        sources=tuple(sources), files=files, windows=windows, split=split, seed=seed
+    )
+    maker = _Maker(plan, compute or Compute(), progress)
+    with unfinished_folder(output, plan) as work:
+        manifest = maker.make(work)
+        if _stamps(sources) != files:
+            raise CorpusError(f"{output}: an input file changed while it was read: run again")
+        write_manifest(work, manifest)
+    return manifest
+
+
+class _Maker:
+    """The stages of one corpus."""
+
+    def __init__(self, plan: _Plan, compute: Compute, progress: Progress | None) -> None:
+        self.plan = plan
+        self.compute = compute
+        self.progress = progress
+        self.input_bytes = sum(size for _, size, _ in plan.files)
+
+    def make(self, work: Path) -> CorpusManifest:
+        """Write all parts into a folder; return the manifest."""
+        genomes = self._read_genomes(work)
+        assignment = _assign(self.plan, genomes)
+        tasks = plan_tasks([genome.contigs for genome in genomes], self.plan.windows)
+        job = Job(
+            sources=self.plan.sources,
+            windows=self.plan.windows,
+            seed=self.plan.seed,
+            block_bp=assignment.block_bp,
+            validation=assignment.validation,
+            tasks=tuple(tasks),
+        )
+        results = self._run(work, job)
+        return _manifest(self.plan, genomes, assignment, tasks, results)
+
+    def _read_genomes(self, work: Path) -> list[Genome]:
+        """Write the letters of all genomes, several at a time."""
+        items = [
+            (source.fasta, genome_folder(work, number))
+            for number, source in enumerate(self.plan.sources)
+        ]
+        if len(items) == 1:
+            return [Genome.from_fasta(*items[0], self._report_bytes)]
+        done = 0
+        genomes = []
+        for genome in map_in_order(_read_genome, items, self.compute):
+            genomes.append(genome)
+            done += sum(path.stat().st_size for path in self.plan.sources[len(genomes) - 1].fasta)
+            self._report_bytes(done, None)
+        return genomes
+
+    def _report_bytes(self, done: int, total: int | None) -> None:
+        if self.progress is not None:
+            self.progress(done, 2 * self.input_bytes)
+
+    def _run(self, work: Path, job: Job) -> list[TaskResult]:
+        text = job.model_dump_json()
+        with replace_file(work / SCRATCH / JOB) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        items = [TaskItem(work, sha256, number) for number in range(len(job.tasks))]
+        num_bases = sum(task.num_bases for task in job.tasks)
+        done = 0
+        results = []
+        for result in map_in_order(run_task, items, self.compute):
+            done += job.tasks[len(results)].num_bases
+            results.append(result)
+            if self.progress is not None:
+                share = self.input_bytes * done // num_bases
+                self.progress(self.input_bytes + share, 2 * self.input_bytes)
+        return results
+
+
+def _read_genome(item: tuple[tuple[Path, ...], Path]) -> Genome:
+    paths, folder = item
+    return Genome.from_fasta(paths, folder)
+
+
+def _assign(plan: _Plan, genomes: Sequence[Genome]) -> Assignment:
+    """Decide what is held out, over the contigs of all genomes."""
+    contigs: dict[str, int] = {}
+    block_bases: dict[str, list[int]] | None = None if plan.split.by == "contig" else {}
+    for source, genome in zip(plan.sources, genomes, strict=True):
+        for contig, length in genome.contigs.items():
+            key = source.key(contig) if len(genomes) > 1 else contig
+            contigs[key] = length
+            if block_bases is not None:
+                block_bases[key] = list(_bases_of_blocks(genome, contig, plan.split.block_bp))
+    return assign(contigs, plan.split, plan.seed, block_bases)
+
+
+def _bases_of_blocks(genome: Genome, contig: str, block_bp: int) -> Iterator[int]:
+    """Count the bases other than N in each block of a contig."""
+    letters = genome.letters(contig)
+    for start in range(0, len(letters), block_bp):
+        block = letters[start : start + block_bp]
+        yield len(block) - int(np.count_nonzero((block == ord("N")) | (block == ord("n"))))
+
+
+def _manifest(
+    plan: _Plan,
+    genomes: Sequence[Genome],
+    assignment: Assignment,
+    tasks: Sequence[Task],
+    results: Sequence[TaskResult],
+) -> CorpusManifest:
+    splits = {name: _split(name, results) for name in SPLITS}
+    tallies = [
+        {
+            name: total(
+                result.tallies[name]
+                for task, result in zip(tasks, results, strict=True)
+                if task.source == number
+            )
+            for name in SPLITS
+        }
+        for number in range(len(genomes))
+    ]
+    dropped = dict.fromkeys(DROP_REASONS, 0)
+    dropped |= total(tally for by_split in tallies for tally in by_split.values()).dropped
+    for name, found in splits.items():
+        if not found.num_windows:
+            raise CorpusError(_why_empty(name, dropped, plan))
+    digest = hashlib.sha256()
+    for name in SPLITS:
+        for result in results:
+            digest.update(f"{name}\t{result.rows_sha256[name]}\n".encode())
+    return CorpusManifest(
+        sources=tuple(
+            CorpusSource(
+                species=source.species,
+                assembly=source.assembly,
+                group=source.group,
+                weight=source.weight,
+                inputs=tuple(map(_input_file, genome.manifest.sources)),
+                tallies=by_split,
+            )
+            for source, genome, by_split in zip(plan.sources, genomes, tallies, strict=True)
+        ),
+        windows=plan.windows,
+        split=plan.split,
+        seed=plan.seed,
+        splits=splits,
+        validation_contigs=assignment.validation_contigs,
+        dropped_bases=dropped,
+        corpus_sha256=digest.hexdigest(),
+    )
+
+
+def _split(name: str, results: Sequence[TaskResult]) -> CorpusSplit:
+    shards = tuple(result.shards[name] for result in results if name in result.shards)
+    return CorpusSplit(
+        num_windows=sum(shard.windows for shard in shards),
+        num_bases=sum(shard.bases for shard in shards),
+        shards=shards,
+    )
+
+
+def _input_file(source: GenomeSource) -> InputFile:
+    return InputFile(path=source.path, sha256=source.sha256, contigs=source.contigs)
+
+
+def _made_before(
+    output: Path, sources: Sequence[Source], windows: WindowConfig, split: SplitConfig, seed: int
+) -> CorpusManifest:
+    """Return the manifest of a finished corpus, if it is the one that is asked for."""
+    found = read_manifest(output, CorpusManifest)
+    compared: dict[str, tuple[object, object]] = {
+        "seed": (found.seed, seed),
+        "number of genomes": (len(found.sources), len(sources)),
+        "windows.kind": (found.windows.kind, windows.kind),
+    }
+    for group, old, new in (("windows", found.windows, windows), ("split", found.split, split)):
+        wanted = new.model_dump()
+        for name, value in old.model_dump().items():
+            compared[f"{group}.{name}"] = (value, wanted.get(name))
+    if len(found.sources) == len(sources):
+        for record, source in zip(found.sources, sources, strict=True):
+            compared |= _source_differences(record, source)
+    refuse_differences(output, compared)
+    check_files(output, found.files)
+    logger.info("%s: the corpus is there already", output)
+    return found
+
+
+def _source_differences(
+    found: CorpusSource, wanted: Source
+) -> Mapping[str, tuple[object, object]]:
+    name = wanted.species or "genome"
+    compared: dict[str, tuple[object, object]] = {
+        f"{name}: {field}": (getattr(found, field), getattr(wanted, field))
+        for field in ("species", "assembly", "group", "weight")
+    }
+    compared[f"{name}: number of FASTA files"] = (len(found.inputs), len(wanted.fasta))
+    if len(found.inputs) == len(wanted.fasta):
+        for record, path in zip(found.inputs, wanted.fasta, strict=True):
+            compared[f"SHA-256 of {path}"] = (record.sha256[:12], file_sha256(path)[:12])
+    return compared
+
+
+def _why_empty(name: str, dropped: Mapping[str, int], plan: _Plan) -> str:
+    reasons = ", ".join(
+        f"{bases:,} bp in {DROP_REASONS[reason]}" for reason, bases in dropped.items() if bases
+    )
+    by_contig = plan.split.by == "contig"
+    advice = "hold out other contigs" if by_contig else "change split.block_bp or seed"
+    settings = ", ".join(f"{key} {value}" for key, value in plan.windows.model_dump().items())
+    return (
+        f"{name}: no window was found (windows: {settings}; dropped: {reasons or 'nothing'}): "
+        f"{advice}, choose shorter windows, or give more sequence"
+    )
+
+
+def _stamps(sources: Sequence[Source]) -> tuple[tuple[str, int, int], ...]:
+    """Name, size and time of each file."""
+    found = []
+    for source in sources:
+        for path in source.files:
+            status = path.stat()
+            found.append((str(path), status.st_size, status.st_mtime_ns))
+    return tuple(found)

@@ -1,0 +1,131 @@
+"""The genomes that a corpus is made from, and what belongs to each.
+
+In: paths on the command line, or a YAML file that lists species. Out: a `Source` for each species.
+Paths in a file are relative to it. `helixlm download` writes such a file for what it has fetched.
+"""
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from helixlm.errors import InputError
+
+
+class SourceError(InputError):
+    """A list of genomes that cannot be used."""
+
+
+class Source(BaseModel):
+    """One genome and what belongs to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fasta: tuple[Path, ...] = Field(min_length=1)
+    """FASTA (plain, gzip, bgzip) or 2bit files; contig names are unique over all of them."""
+    species: str = ""
+    """Written into each row. Needed, and another for each, where there are several genomes."""
+    assembly: str = ""
+    """Written into each row."""
+    group: str = ""
+    """Such as "mammals"; for the report and for balance."""
+    weight: float = Field(default=1.0, gt=0)
+    """Copies of its windows, see `corpus.prepare_corpus`."""
+    vcf: tuple[Path, ...] = ()
+    """Genotypes of individuals, for haplotypes."""
+    gff: Path | None = None
+    """Annotation, for coding sequences and windows around features."""
+    bed: Path | None = None
+    """Intervals outside which nothing is taken."""
+
+    @field_validator("fasta", "vcf", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str | Path) else value
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All its files."""
+        others = [path for path in (self.gff, self.bed) if path is not None]
+        return (*self.fasta, *self.vcf, *others)
+
+    def key(self, contig: str) -> str:
+        """Name a contig among those of all genomes."""
+        return f"{self.species}:{contig}" if self.species else contig
+
+
+def read_sources(path: str | Path) -> list[Source]:
+    """Read a YAML file with a list of genomes.
+
+    Parameters
+    ----------
+    path : path
+        A list, or a mapping with the list under `sources`; each entry has the fields of `Source`.
+
+    Returns
+    -------
+    list of Source
+        In the order of the file, paths made relative to the working folder.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read; all problems at once.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    entries = content.get("sources") if isinstance(content, dict) else content
+    if not isinstance(entries, list) or not entries:
+        raise SourceError(f"{path}: expected a list of genomes, each with at least 'fasta'")
+    sources, problems = [], []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            sources.append(_beside(path.parent, Source.model_validate(entry)))
+        except ValidationError as error:
+            for found in error.errors():
+                place = ".".join(map(str, found["loc"])) or "entry"
+                problems.append(f"genome {number}: {place}: {found['msg']}")
+    if problems:
+        raise SourceError(f"{path}: " + "; ".join(problems))
+    check_sources(sources)
+    return sources
+
+
+def check_sources(sources: list[Source]) -> None:
+    """Refuse genomes that cannot be told apart, and files that are not there.
+
+    Raises
+    ------
+    SourceError
+        If there is none, if two of several have the same species, or if a file is missing.
+    """
+    if not sources:
+        raise SourceError("expected at least one genome (--fasta or --sources), found none")
+    names = [source.species for source in sources]
+    if len(sources) > 1 and (len(set(names)) < len(names) or "" in names):
+        raise SourceError(
+            f"{len(sources)} genomes with the species {', '.join(map(repr, names[:12]))}: expected "
+            "a species for each, and each another"
+        )
+    for source in sources:
+        for file in source.files:
+            if not file.is_file():
+                instead = "a folder" if file.is_dir() else "nothing there"
+                raise SourceError(f"{file}: expected a file, found {instead}")
+
+
+def _beside(folder: Path, source: Source) -> Source:
+    """Make the paths of a source relative to a folder."""
+    return source.model_copy(
+        update={
+            "fasta": tuple(folder / path for path in source.fasta),
+            "vcf": tuple(folder / path for path in source.vcf),
+            "gff": None if source.gff is None else folder / source.gff,
+            "bed": None if source.bed is None else folder / source.bed,
+        }
+    )

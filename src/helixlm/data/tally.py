@@ -1,0 +1,105 @@
+"""What went into a corpus, counted: letters, lengths, what was dropped and why.
+
+In: windows and dropped stretches, one after the other, in any number of parts. Out: counts that
+add up: the sum of the tallies of the parts is the tally of the whole, in whatever order.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from helixlm.data.windows import Dropped, Window
+
+LENGTH_BINS_PER_OCTAVE = 8
+"""each bin of lengths is 9 % wide"""
+
+
+class Tally(BaseModel):
+    """Counts of windows and of what is in none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    windows: int = 0
+    bases: int = 0
+    softmasked_bases: int = 0
+    letters: dict[str, int] = {}
+    """Upper case; A, C, G, T, N and whatever else occurs."""
+    lengths: dict[int, int] = {}
+    """Windows by ``floor(8 * log2(length))``."""
+    contigs: dict[str, int] = {}
+    """Bases in windows, by contig."""
+    dropped: dict[str, int] = {}
+    """Bases in no window, by reason (`windows.DROP_REASONS`)."""
+    variants: dict[str, int] = {}
+    """Alleles applied to haplotypes, by kind."""
+    skipped_variants: dict[str, int] = {}
+    """Alleles not applied, by reason."""
+
+
+class Counting:
+    """A tally in the making."""
+
+    def __init__(self) -> None:
+        self._letters = np.zeros(256, dtype=np.int64)
+        self._lengths: Counter[int] = Counter()
+        self._contigs: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._windows = 0
+        self.variants: Counter[str] = Counter()
+        self.skipped_variants: Counter[str] = Counter()
+
+    def add(self, window: Window) -> None:
+        """Count a window."""
+        text = window.sequence.encode()
+        self._windows += 1
+        self._letters += np.bincount(np.frombuffer(text, np.uint8), minlength=256)
+        self._lengths[length_bin(len(text))] += 1
+        self._contigs[window.contig] += len(text)
+
+    def drop(self, part: Dropped) -> None:
+        """Count a stretch that is in no window."""
+        self._dropped[part.reason] += part.end - part.start
+
+    def tally(self) -> Tally:
+        """Return the counts."""
+        upper: Counter[str] = Counter()
+        for byte in np.flatnonzero(self._letters).tolist():
+            upper[chr(byte).upper()] += int(self._letters[byte])
+        lower = self._letters[ord("a") : ord("z") + 1].sum()
+        return Tally(
+            windows=self._windows,
+            bases=int(self._letters.sum()),
+            softmasked_bases=int(lower),
+            letters=dict(sorted(upper.items())),
+            lengths=dict(sorted(self._lengths.items())),
+            contigs=dict(self._contigs),
+            dropped=dict(self._dropped),
+            variants=dict(self.variants),
+            skipped_variants=dict(self.skipped_variants),
+        )
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    """Return the sum of tallies."""
+    numbers: Counter[str] = Counter()
+    tables: dict[str, Counter[str | int]] = {}
+    for tally in tallies:
+        for name, value in tally:
+            if isinstance(value, dict):
+                tables.setdefault(name, Counter()).update(value)
+            else:
+                numbers[name] += value
+    return Tally.model_validate({**numbers, **tables})
+
+
+def length_bin(length: int) -> int:
+    """Return the bin of a length of 1 or more.
+
+    Examples
+    --------
+    >>> length_bin(1), length_bin(2), length_bin(1000), length_bin(1024)
+    (0, 8, 79, 80)
+    """
+    return int(np.floor(LENGTH_BINS_PER_OCTAVE * np.log2(length) + 1e-9))

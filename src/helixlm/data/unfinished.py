@@ -1,0 +1,114 @@
+"""Folders whose finished parts outlive an interruption: the same work, started again, goes on.
+
+The work is done in a hidden folder beside the output, which also holds the plan: what is made, from
+what. When all parts are there the folder gets its final name in one rename, so a reader finds a
+complete folder or none. A run with the same plan goes on in a hidden folder that it finds; one with
+another plan begins anew. `folder.new_folder` is for what is made in one go.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from helixlm.data.folder import refuse_existing
+from helixlm.errors import StateError
+from helixlm.files import DISK_FULL, replace_file, sync_path, sync_tree
+
+logger = logging.getLogger(__name__)
+
+PLAN = "plan.json"
+SCRATCH = "scratch"
+"""what is in this folder inside is removed at the end"""
+
+
+@contextlib.contextmanager
+def unfinished_folder(output: Path, plan: BaseModel) -> Iterator[Path]:
+    """Work on a folder in parts, and give it its final name when all are there.
+
+    Parameters
+    ----------
+    output : Path
+        The final name. May exist only as an empty folder. Missing parents are created.
+    plan : BaseModel
+        What is made, from what: parts that were made with an equal plan are kept.
+
+    Yields
+    ------
+    Path
+        The hidden folder ``.NAME.unfinished``, with a folder `SCRATCH` inside. When the block ends
+        without an error, `SCRATCH` and the plan are removed, files are synced to disk and the
+        folder is renamed. After an error, or a kill, it stays.
+
+    Raises
+    ------
+    StateError
+        If `output` exists and is not an empty folder, if another run works on it, if no folder can
+        be made there, or if the disk (or a quota) is full.
+    """
+    output = output.resolve()
+    refuse_existing(output)
+    work = output.with_name(f".{output.name}.unfinished")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(f"{output}: no folder can be made here: {error.strerror}") from error
+    with _locked(work, output):
+        try:
+            _begin_or_go_on(work, plan)
+            yield work
+            shutil.rmtree(work / SCRATCH)
+            (work / PLAN).unlink()
+            sync_tree(work)
+            refuse_existing(output)
+            work.rename(output)
+            sync_path(output.parent)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            free = shutil.disk_usage(output.parent).free
+            raise StateError(
+                f"{output}: the disk or a quota is full ({os.strerror(error.errno or 0)}; "
+                f"{free / 1e9:.1f} GB free): what is finished is kept in {work}; make room and run "
+                "the same command again, or delete that folder"
+            ) from error
+
+
+@contextlib.contextmanager
+def _locked(work: Path, output: Path) -> Iterator[None]:
+    lock = os.open(work, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateError(
+                f"{output}: another run is at work on this folder: wait for it, or choose another "
+                "name"
+            ) from None
+        except OSError:
+            logger.debug("%s: this file system has no locks", work)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _begin_or_go_on(work: Path, plan: BaseModel) -> None:
+    """Keep what an equal plan has made, remove what any other has."""
+    text = plan.model_dump_json(indent=2)
+    file = work / PLAN
+    if file.is_file() and file.read_text(encoding="utf-8") == text:
+        logger.info("%s: going on where an earlier run ended", work)
+        return
+    for path in work.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    (work / SCRATCH).mkdir()
+    with replace_file(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,71 @@
+"""Work in other processes: the results of `map`, whoever dies on the way.
+
+Children can import what is built in, so the work here is `eval` of a text.
+"""
+
+import pytest
+
+from helixlm.compute import MOST_TRIES, Compute, ComputeError, map_in_order
+from helixlm.errors import InputError
+
+
+def dies_until(path, times):
+    """An expression that kills its process so many times, counted in a file, and then is 7."""
+    os, file = "__import__('os')", repr(str(path))
+    dies = f"[open({file}, 'ab', 0).write(b'x'), {os}._exit(9)]"
+    return f"({os}.path.exists({file}) and {os}.path.getsize({file}) >= {times} or {dies}) and 7"
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_results_come_in_the_order_of_the_items(workers):
+    # The first ones take longest.
+    items = [f"__import__('time').sleep({0.2 if n < 2 else 0}) or {n} ** 2" for n in range(9)]
+    assert list(map_in_order(eval, items, Compute(workers=workers))) == [n**2 for n in range(9)]
+
+
+def test_the_work_is_done_elsewhere_by_several():
+    import os  # noqa: PLC0415
+
+    items = ["__import__('time').sleep(0.1) or __import__('os').getpid()"] * 8
+    found = set(map_in_order(eval, items, Compute(workers=2)))
+    assert len(found) == 2
+    assert os.getpid() not in found
+    assert set(map_in_order(eval, items[:2], Compute())) == {os.getpid()}
+
+
+def test_items_are_taken_as_workers_become_free():
+    taken = []
+
+    def items():
+        for n in range(100):
+            taken.append(n)
+            yield str(n)
+
+    results = map_in_order(eval, items(), Compute(workers=2))
+    assert next(results) == 0
+    assert len(taken) < 10
+    results.close()
+
+
+@pytest.mark.parametrize("times", [1, MOST_TRIES - 1])
+def test_an_item_whose_worker_died_is_given_out_again(tmp_path, times):
+    items = ["1", dies_until(tmp_path / "count", times), "3", "4", "5"]
+    assert list(map_in_order(eval, items, Compute(workers=2))) == [1, 7, 3, 4, 5]
+    assert (tmp_path / "count").stat().st_size == times
+
+
+def test_an_item_that_kills_each_worker_ends_the_run(tmp_path):
+    items = ["1", dies_until(tmp_path / "count", 100), "3"]
+    results = map_in_order(eval, items, Compute(workers=2))
+    assert next(results) == 1
+    with pytest.raises(ComputeError, match="died 3 times on the same part"):
+        next(results)
+    assert (tmp_path / "count").stat().st_size == MOST_TRIES
+
+
+def test_an_error_comes_in_its_turn():
+    item = "(_ for _ in ()).throw(__import__('helixlm.errors').errors.InputError('line 7'))"
+    results = map_in_order(eval, ["1", item, "3"], Compute(workers=2))
+    assert next(results) == 1
+    with pytest.raises(InputError, match="line 7"):
+        next(results)
