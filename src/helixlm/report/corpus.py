@@ -1,0 +1,175 @@
+"""The page of a corpus: what went in, what was dropped and why, and what its windows are like.
+
+Comes in: a `CorpusManifest`. Goes out: one HTML page like that of a run, and the same as text.
+"""
+
+from typing import Any
+
+from helixlm.data.corpus import CorpusManifest
+from helixlm.data.tally import LENGTH_BINS_PER_OCTAVE, Tally, total
+from helixlm.data.windows import DROP_REASONS
+from helixlm.report.bars import bar_chart, histogram_chart
+from helixlm.report.html import environment
+from helixlm.report.numerals import brief_hash, count, percent, short
+from helixlm.version import __version__
+
+MOST_BARS = 24
+"""contigs and species that are drawn; the rest is one bar"""
+BASES = "ACGTN"
+
+
+def render_corpus(manifest: CorpusManifest) -> str:
+    """Return the page of a corpus as text.
+
+    Parameters
+    ----------
+    manifest : CorpusManifest
+        Of the finished corpus.
+
+    Returns
+    -------
+    str
+        HTML that is well-formed XML too; it loads nothing and runs no script.
+    """
+    whole = whole_tally(manifest)
+    by_split = {name: found.num_bases for name, found in manifest.splits.items()}
+    page = (
+        environment()
+        .get_template("corpus.html.j2")
+        .render(
+            title=manifest.species or "Corpus",
+            words=in_words(manifest),
+            manifest=manifest,
+            settings=[
+                *((f"windows.{key}", value) for key, value in manifest.windows.model_dump().items()),
+                *((f"split.{key}", value) for key, value in manifest.split.model_dump().items()),
+                ("seed", manifest.seed),
+            ],
+            bar=_parts_of_bases(manifest),
+            dropped=_dropped(manifest),
+            splits=by_split,
+            lengths=histogram_chart(
+                whole.lengths,
+                per_octave=LENGTH_BINS_PER_OCTAVE,
+                key="lengths",
+                title="Length of the windows",
+                about="Share of the windows by their length in bases.",
+                x_name="bases in a window",
+                y_name="share of the windows",
+            ),
+            letters=bar_chart(
+                [(letter, amount / max(1, whole.bases)) for letter, amount in _letters(whole)],
+                key="letters",
+                title="Letters",
+                about="Share of each letter in the windows.",
+                write=percent,
+            ),
+            softmasked=whole.softmasked_bases / max(1, whole.bases),
+            gc=_gc(whole),
+            contigs=_amounts(whole.contigs, "contigs", "Bases in windows, by contig"),
+            species=_species(manifest),
+            variants=_amounts(whole.variants, "variants", "Alleles applied, by kind"),
+            skipped=sorted(whole.skipped_variants.items()),
+            version=__version__,
+        )
+    )
+    return page + "\n"
+
+
+def describe_corpus(manifest: CorpusManifest) -> str:
+    """Return what a corpus holds as a text of some lines."""
+    whole = whole_tally(manifest)
+    lines = [in_words(manifest)]
+    if len(manifest.sources) > 1:
+        for source in manifest.sources:
+            bases = total(source.tallies.values()).bases
+            lines.append(f"  {source.species}: {count(bases)} bases ({percent(bases / whole.bases)})")
+    lines += [f"  left out: {count(bases)} bases, {reason}" for reason, bases in _dropped(manifest)]
+    lines.append(
+        f"  in lower case (repeats): {percent(whole.softmasked_bases / max(1, whole.bases))} of the "
+        f"bases; G and C: {percent(_gc(whole))}"
+    )
+    for kind, number in sorted(whole.variants.items()):
+        lines.append(f"  variants applied, {kind}: {count(number)}")
+    for reason, number in sorted(whole.skipped_variants.items()):
+        lines.append(f"  variants left out, {reason}: {count(number)}")
+    return "\n".join(lines)
+
+
+def in_words(manifest: CorpusManifest) -> str:
+    """Say in a sentence how large a corpus is."""
+    parts = " and ".join(
+        f"{count(found.num_windows)} windows with {short(found.num_bases)} bases for {name}"
+        for name, found in manifest.splits.items()
+    )
+    files = sum(len(source.inputs) for source in manifest.sources)
+    genomes = f"{len(manifest.sources)} genomes" if len(manifest.sources) > 1 else "one genome"
+    return f"{parts}, from {genomes} in {count(files)} file{'s' if files > 1 else ''}."
+
+
+def whole_tally(manifest: CorpusManifest) -> Tally:
+    """Add up the tallies of all genomes and splits."""
+    return total(tally for source in manifest.sources for tally in source.tallies.values())
+
+
+def _parts_of_bases(manifest: CorpusManifest) -> list[tuple[str, str, int]]:
+    """Return (name, class, bases) of what became of the input."""
+    parts = [
+        ("training", "train", manifest.splits["train"].num_bases),
+        ("validation", "validation", manifest.splits["validation"].num_bases),
+        ("not used", "dropped", sum(manifest.dropped_bases.values())),
+    ]
+    return [part for part in parts if part[2]]
+
+
+def _dropped(manifest: CorpusManifest) -> list[tuple[str, int]]:
+    """Return reasons in words with their bases, most first."""
+    found = [(DROP_REASONS[key], bases) for key, bases in manifest.dropped_bases.items() if bases]
+    return sorted(found, key=lambda pair: -pair[1])
+
+
+def _letters(tally: Tally) -> list[tuple[str, int]]:
+    """Return the bases in their order and all other letters as one."""
+    others = sum(amount for letter, amount in tally.letters.items() if letter not in BASES)
+    found = [(letter, tally.letters.get(letter, 0)) for letter in BASES]
+    return [pair for pair in [*found, ("others", others)] if pair[1] or pair[0] in "ACGT"]
+
+
+def _gc(tally: Tally) -> float | None:
+    known = sum(tally.letters.get(letter, 0) for letter in "ACGT")
+    return (tally.letters.get("G", 0) + tally.letters.get("C", 0)) / known if known else None
+
+
+def _amounts(amounts: dict[str, int], key: str, title: str) -> Any:
+    """Draw amounts, the largest first and those that are left as one."""
+    order = sorted(amounts.items(), key=lambda pair: (-pair[1], pair[0]))
+    rest = order[MOST_BARS:]
+    shown = order[:MOST_BARS]
+    if rest:
+        shown.append((f"{count(len(rest))} others", sum(amount for _, amount in rest)))
+    about = "; ".join(f"{name}: {count(amount)}" for name, amount in shown) + "."
+    return bar_chart(shown, key=key, title=title, about=about)
+
+
+def _species(manifest: CorpusManifest) -> list[dict[str, Any]]:
+    """Return a row for each genome."""
+    rows = []
+    for source in manifest.sources:
+        tally = total(source.tallies.values())
+        rows.append(
+            {
+                "species": source.species or "genome",
+                "assembly": source.assembly,
+                "group": source.group,
+                "weight": source.weight,
+                "windows": tally.windows,
+                "bases": tally.bases,
+                "softmasked": tally.softmasked_bases / tally.bases if tally.bases else None,
+                "gc": _gc(tally),
+                "files": [
+                    (file.path.rpartition("/")[2], len(file.contigs), brief_hash(file.sha256))
+                    for file in source.inputs
+                ],
+            }
+        )
+    return rows
