@@ -104,8 +104,8 @@ def parse_header(text: str, place: str) -> CodingSequence:
     CdsFastaError
         If there is no name, or the place is none.
     """
-    name, _, rest = text.partition(" ")
-    if not name.strip():
+    name, _, rest = text.replace("\t", " ").partition(" ")
+    if not name:
         raise CdsFastaError(f"{place}: header without a name, expected '>' and a name after it")
     described = _DESCRIPTION.search(rest)
     words = (rest[: described.start()] if described else rest).split()

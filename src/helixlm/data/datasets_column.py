@@ -75,7 +75,7 @@ def iter_column(
     """
     dataset = _open(require("datasets", "datasets"), source, split)
     if column is None:
-        column = _only_dna_column(source, list(islice(dataset, LOOKED_AT)))
+        column = _only_dna_column(source, list(islice(_rows(dataset, source), LOOKED_AT)))
     num_rows = num_empty = 0
     for row, values in enumerate(_rows(dataset, source)):
         if column not in values:
