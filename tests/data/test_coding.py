@@ -118,7 +118,7 @@ def genes(draw):
     return text, "\n".join(rows) + "\n", expected
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(genes())
 def test_splicing_is_cutting_and_turning(tmp_path_factory, case):
     text, gff, expected = case

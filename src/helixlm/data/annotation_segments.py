@@ -5,7 +5,6 @@ the order of transcription. Which rows belong together is decided in `annotation
 """
 
 from array import array
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
@@ -33,18 +32,18 @@ class Owner(NamedTuple):
     cds_id: str
 
 
-@dataclass
 class SegmentTable:
     """Rows of exon or CDS, and what each belongs to."""
 
-    owners: dict[Owner, int] = field(default_factory=dict)
-    owner: array[int] = field(default_factory=lambda: array("l"))
-    start: array[int] = field(default_factory=lambda: array("q"))
-    end: array[int] = field(default_factory=lambda: array("q"))
-    strand: array[int] = field(default_factory=lambda: array("b"))
-    phase: array[int] = field(default_factory=lambda: array("b"))
-    order: NDArray[np.int64] | None = None
-    bounds: NDArray[np.int64] | None = None
+    def __init__(self) -> None:
+        self.owners: dict[Owner, int] = {}
+        self.owner: array[int] = array("l")
+        self.start: array[int] = array("q")
+        self.end: array[int] = array("q")
+        self.strand: array[int] = array("b")
+        self.phase: array[int] = array("b")
+        self.order: NDArray[np.int64] | None = None  # of the rows, sorted by what they belong to
+        self.bounds: NDArray[np.int64] | None = None  # of each owner in that order
 
     def add(self, owner: Owner, row: GffRow) -> None:
         """Take one row."""
