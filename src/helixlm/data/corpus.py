@@ -4,7 +4,7 @@ In: FASTA files and settings. Out: a folder with `train/00000.parquet` and on,
 `validation/00000.parquet` and on, and a `manifest.json` that names the inputs, the settings, the
 counts and the bases that were dropped, by reason. One row is one window; the files load with
 ``datasets.load_dataset("parquet", data_files=...)`` and with anything else that reads Parquet.
-How a genome is cut is said in `windows.py`, what is held out in `splits.py`; tokens come later,
+How a genome is cut is said in `windows`, what is held out in `splits.py`; tokens come later,
 in `store.py`.
 
 Everything streams: no more than a block of sequence and one row group of each split is in memory.
@@ -34,7 +34,14 @@ from helixlm.data.folder import (
 )
 from helixlm.data.splits import SPLITS, SplitConfig, assign
 from helixlm.data.window_files import SHARD_WINDOWS, CorpusSplit, WindowWriter, read_windows
-from helixlm.data.windows import DROP_REASONS, Dropped, Window, WindowConfig, segments
+from helixlm.data.windows import (
+    DROP_REASONS,
+    Dropped,
+    TinyDnabertWindows,
+    Window,
+    WindowConfig,
+    segments,
+)
 from helixlm.errors import InputError
 from helixlm.version import __version__
 
@@ -133,7 +140,7 @@ def prepare_corpus(
         If the folder exists and was made otherwise, or the disk is full.
     """
     paths, output = [Path(path) for path in fasta], Path(output)
-    windows, split = windows or WindowConfig(), split or SplitConfig()
+    windows, split = windows or TinyDnabertWindows(), split or SplitConfig()
     if not paths:
         raise CorpusError("fasta: expected at least one FASTA file, found none")
     for path in paths:
@@ -143,6 +150,10 @@ def prepare_corpus(
     if (output / MANIFEST).exists():
         return _made_before(output, paths, windows, split, seed, species, assembly)
     refuse_existing(output)
+    if not isinstance(windows, TinyDnabertWindows):
+        raise CorpusError(
+            f"windows.kind {windows.kind!r}: a corpus is cut with 'tinydnabert' only so far"
+        )
 
     stamps = [_stamp(path) for path in paths]
     passes = 2 if split.by == "contig" else 3
@@ -219,9 +230,9 @@ def _made_before(
         "number of FASTA files": (len(found.inputs), len(paths)),
     }
     for group, old, new in (("windows", found.windows, windows), ("split", found.split, split)):
-        wanted = new.model_dump()
-        for name, value in old.model_dump().items():
-            compared[f"{group}.{name}"] = (value, wanted[name])
+        there, wanted = old.model_dump(), new.model_dump()
+        for name in {**there, **wanted}:
+            compared[f"{group}.{name}"] = (there.get(name), wanted.get(name))
     if len(found.inputs) == len(paths):
         for record, path in zip(found.inputs, paths, strict=True):
             compared[f"SHA-256 of {path}"] = (record.sha256[:12], file_sha256(path)[:12])
@@ -275,7 +286,7 @@ def _counted(chunks: Iterator[Chunk], total: int, report: Progress | None) -> It
 
 
 def _why_empty(
-    name: str, dropped: dict[str, int], windows: WindowConfig, split: SplitConfig
+    name: str, dropped: dict[str, int], windows: TinyDnabertWindows, split: SplitConfig
 ) -> str:
     reasons = ", ".join(
         f"{bases:,} bp in {DROP_REASONS[reason]}" for reason, bases in dropped.items() if bases
