@@ -16,11 +16,11 @@ from helixlm.data import window_files
 from helixlm.data.corpus import CorpusError, open_corpus, prepare_corpus
 from helixlm.data.fasta import FastaError
 from helixlm.data.splits import SplitConfig, SplitError, check_leaks
-from helixlm.data.windows import WindowConfig
+from helixlm.data.windows import FixedWindows, TinyDnabertWindows
 from helixlm.errors import StateError
 from helixlm.rng import CounterRng
 
-WINDOWS = WindowConfig(block_bp=2000, min_bp=20, max_bp=60)
+WINDOWS = TinyDnabertWindows(block_bp=2000, min_bp=20, max_bp=60)
 BY_BLOCK = SplitConfig(by="block", block_bp=2000, validation_fraction=0.25)
 
 
@@ -253,6 +253,11 @@ def test_other_settings_for_a_finished_corpus_are_refused(fasta, tmp_path):
     )
     with pytest.raises(StateError, match=message):
         prepare(fasta, tmp_path / "corpus", seed=6, windows=windows)
+    grid = FixedWindows(length_bp=60)
+    with pytest.raises(StateError, match=r"windows.kind \('tinydnabert' there, 'fixed' now\)"):
+        prepare(fasta, tmp_path / "corpus", species="S. testi", windows=grid)
+    with pytest.raises(CorpusError, match=r"windows.kind 'fixed': a corpus is cut with"):
+        prepare(fasta, tmp_path / "other", windows=grid)
     with fasta.open("a") as stream:
         stream.write(">more\nACGT\n")
     with pytest.raises(StateError, match=r"SHA-256 of .*genome.fa \('\w{12}' there, '\w{12}' now"):

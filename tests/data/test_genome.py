@@ -40,7 +40,7 @@ def text(letters):
     return bytes(letters).decode()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(
     genomes,
     st.integers(1, 70),
@@ -65,7 +65,7 @@ def test_agrees_with_htslib(tmp_path_factory, records, width, end, packing, data
     shutil.rmtree(folder)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(st.lists(genomes, min_size=1, max_size=3), st.data())
 def test_several_files_follow_each_other(tmp_path_factory, groups, data):
     folder = tmp_path_factory.mktemp("genome")

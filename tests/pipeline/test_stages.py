@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from helixlm.data.corpus import open_corpus, prepare_corpus
 from helixlm.data.splits import SplitConfig
-from helixlm.data.windows import WindowConfig
+from helixlm.data.windows import TinyDnabertWindows
 from helixlm.errors import StateError
 from helixlm.pipeline.progress import Silent
 from helixlm.pipeline.stages import (
@@ -44,7 +44,7 @@ def corpora(tmp_path_factory):
         prepare_corpus(
             [fasta],
             folder / name,
-            windows=WindowConfig(min_bp=100, max_bp=300),
+            windows=TinyDnabertWindows(min_bp=100, max_bp=300),
             split=SplitConfig(validation_contigs=("c0",)),
         )
     return [open_corpus(folder / name) for name in ("one", "two")]

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from helixlm.data.windows import FixedWindows, TinyDnabertWindows
 from helixlm.models.config import num_parameters
 from helixlm.recipes.load import (
     RecipeError,
@@ -100,6 +101,24 @@ def test_a_preset_takes_the_place_of_what_the_base_says(tmp_path):
         load_recipe("tinydnabert", ["tokenizer.preset=nt-v2", "tokenizer.kind=bpe"])
 
 
+def test_another_kind_of_windows_takes_the_place_of_what_the_base_says(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: tinydnabert\nwindows: {kind: fixed, length_bp: 500}\n")
+    found = load_recipe(path).windows
+    assert found == FixedWindows(length_bp=500)
+    assert load_recipe(path, ["windows.step_bp=50"]).windows.step_bp == 50
+    back = load_recipe(path, ["windows.min_bp=300", "windows.kind=tinydnabert"]).windows
+    assert back == TinyDnabertWindows(min_bp=300)
+    again = load_recipe(load_recipe(path), ["seed=4"])
+    assert again.windows == found
+    # The same kind, named again, keeps what is there; so does a section that names none.
+    path.write_text("base: tinydnabert\nwindows: {min_bp: 300, block_bp: null}\n")
+    kept = load_recipe(path, ["windows.kind=tinydnabert", "windows.max_bp=900"]).windows
+    assert kept == TinyDnabertWindows(min_bp=300, max_bp=900, block_bp=None)
+    path.write_text("windows: {min_bp: 300}\n")
+    assert load_recipe(path).windows == TinyDnabertWindows(min_bp=300)
+
+
 def test_all_problems_are_told_at_once_with_their_place(tmp_path):
     path = tmp_path / "wrong.yaml"
     path.write_text(
@@ -142,6 +161,10 @@ def test_all_problems_are_told_at_once_with_their_place(tmp_path):
         (["nonsense"], "expected section.key=value, such as model.hidden_size=256"),
         (["seed.deep=1"], "'seed' is a value, not a section"),
         (["model.hidden_size=[1"], "the value is not YAML"),
+        (["windows.mim_bp=3"], "windows.mim_bp: unknown key; did you mean 'min_bp'?"),
+        (["windows.max_bp=3"], "windows: max_bp 3: expected at least 257 with min_bp 256"),
+        (["windows.kind=fixd"], "windows: Input tag 'fixd' found using 'kind' does not match any"),
+        (["windows.kind=fixed"], "windows.length_bp: Field required"),
         (["modl.hidden_size=3"], "modl: unknown key; did you mean 'model'"),
     ],
 )

@@ -6,7 +6,7 @@ wrong with it; `FastaFile` (from `fasta_index.py`) fetches stretches. All of the
 the letters, know IUPAC's letters for DNA, and raise `FastaError` for anything else.
 
 A file passes through `fasta_bytes.py` (unpacking) and `fasta_stream.py` (structure); what a chunk
-means for training is left to `windows.py`.
+means for training is left to `windows`.
 """
 
 import hashlib

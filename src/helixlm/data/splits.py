@@ -323,7 +323,7 @@ def check_leaks(
         overlapping += int(over_B.sum())
         for found_B, words in ((over_B, "overlaps a"), (same_B, "has the sequence of a")):
             for i in np.flatnonzero(found_B)[: _EXAMPLES - len(examples)]:
-                contig, start, end, _ = batch[i]
+                contig, start, end = batch[i][:3]
                 examples.append(f"training window {contig}:{start}-{end} {words} validation window")
         if progress:
             progress(len(digests) + num_train, None)

@@ -9,11 +9,12 @@ import difflib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from helixlm.data.windows import DEFAULT_KIND
 from helixlm.errors import InputError
 from helixlm.recipes.schema import Recipe
 
@@ -74,8 +75,10 @@ def load_recipe(source: str | Path | Recipe, overrides: Sequence[str] = ()) -> R
         values, place = source.model_dump(mode="json"), f"recipe {source.name!r}"
     else:
         values, place = _read(source, seen=()), f"recipe {source}"
-    # A preset goes first: it takes the place of its section, see _apply.
-    for override in sorted(overrides, key=lambda text: not _names_preset(text)):
+    # What takes the place of its section goes first, see _apply.
+    for override in sorted(
+        overrides, key=lambda text: not (_names_preset(text) or _names_window_kind(text))
+    ):
         _apply(values, override)
     try:
         return Recipe.model_validate(values)
@@ -128,20 +131,36 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Lay values over those of a base; a section that names a preset takes nothing from it."""
+    """Lay values over those of a base."""
     merged = dict(below)
     for key, value in above.items():
-        section = isinstance(value, dict) and not value.get("preset")
-        if section and isinstance(merged.get(key), dict):
-            merged[key] = _merge(merged[key], value)
-        else:
-            merged[key] = value
+        there = below.get(key)
+        sections = isinstance(value, dict) and isinstance(there, dict)
+        merged[key] = _merge_section(key, there, value) if sections else value
     return merged
+
+
+def _merge_section(key: str, below: Any, above: Any) -> dict[str, Any]:
+    """Lay a section over that of a base, unless it names a preset, or another kind of windows."""
+    other_windows = key == "windows" and above.get("kind", _kind(below)) != _kind(below)
+    if above.get("preset") or other_windows:
+        return dict(above)
+    return _merge(below, above)
+
+
+def _kind(windows: dict[str, Any]) -> Any:
+    """Return the kind of windows that a section is of."""
+    return windows.get("kind", DEFAULT_KIND)
 
 
 def _names_preset(override: str) -> bool:
     """Whether an override sets the preset of a section."""
     return override.partition("=")[0].strip().endswith(".preset")
+
+
+def _names_window_kind(override: str) -> bool:
+    """Whether an override sets the kind of windows, on which the other keys depend."""
+    return override.partition("=")[0].strip() == "windows.kind"
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -162,6 +181,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
         raise RecipeError(f"--set {override!r}: the value is not YAML: {error}") from error
     if _names_preset(override) and value is not None:
         at.clear()  # What the base says of this section would contradict the preset.
+    if _names_window_kind(override) and value != _kind(at):
+        at.clear()  # Another kind has other keys.
     if isinstance(value, str):  # YAML 1.1 takes 1e-4 for text.
         with contextlib.suppress(ValueError):
             value = float(value)
@@ -170,10 +191,13 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 def _describe(error: ValidationError) -> Iterable[str]:
     for problem in error.errors():
-        path = ".".join(str(part) for part in problem["loc"]) or "recipe"
+        place = problem["loc"]
+        if place[0:1] == ("windows",):
+            place = place[:1] + place[2:]  # between them stands the kind, which is no key
+        path = ".".join(str(part) for part in place) or "recipe"
         if problem["type"] == "extra_forbidden":
             known = _fields(problem["loc"][:-1])
-            yield f"{path}: unknown key{_suggest(str(problem['loc'][-1]), known)}"
+            yield f"{path}: unknown key{_suggest(str(place[-1]), known)}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = problem.get("input")
@@ -184,7 +208,10 @@ def _describe(error: ValidationError) -> Iterable[str]:
 def _fields(path: Sequence[Any]) -> list[str]:
     model: Any = Recipe
     for part in path:
-        model = model.model_fields[part].annotation
+        if kinds := get_args(model):  # a section of several kinds: the path names the kind
+            model = next(kind for kind in kinds if kind.model_fields["kind"].default == part)
+        else:
+            model = model.model_fields[part].annotation
     return list(model.model_fields)
 
 

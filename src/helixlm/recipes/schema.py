@@ -7,7 +7,7 @@ checked against each other. A recipe is frozen: overrides make a new one.
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from helixlm.data.splits import SplitConfig
-from helixlm.data.windows import WindowConfig
+from helixlm.data.windows import TinyDnabertWindows, WindowConfig
 from helixlm.models.config import EncoderConfig
 from helixlm.tasks.config import FinetuneConfig
 from helixlm.tokenizers.base import TokenizerConfig, overlap_problem
@@ -74,7 +74,7 @@ class Recipe(BaseModel):
     """What it makes, in a sentence."""
     seed: int = Field(0, ge=0)
     """Every random choice of a run follows from this number."""
-    windows: WindowConfig = WindowConfig()
+    windows: WindowConfig = TinyDnabertWindows()
     split: SplitConfig = SplitConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     batches: BatchConfig = BatchConfig()

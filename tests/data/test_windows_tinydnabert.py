@@ -10,18 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from helixlm.data import windows as module
 from helixlm.data.fasta import Chunk
-from helixlm.data.windows import (
-    DROP_REASONS,
-    Dropped,
-    Window,
-    WindowConfig,
-    randint,
-    segments,
-    tinydnabert_windows,
-    walk_lengths,
-)
+from helixlm.data.windows import DROP_REASONS, Dropped, TinyDnabertWindows, Window, segments
+from helixlm.data.windows import tinydnabert as module
+from helixlm.data.windows.tinydnabert import randint, tinydnabert_windows, walk_lengths
 from helixlm.rng import CounterRng
 
 SMALL = {"block_bp": 60, "min_bp": 4, "max_bp": 12}
@@ -76,7 +68,7 @@ contigs = st.lists(
     max_size=12,
 ).map("".join)
 configs = st.builds(
-    lambda block, least, more, bound, iupac: WindowConfig(
+    lambda block, least, more, bound, iupac: TinyDnabertWindows(
         block_bp=block, min_bp=least, max_bp=least + more, upper_bound=bound, iupac=iupac
     ),
     st.one_of(st.none(), st.integers(20, 150)),
@@ -93,7 +85,7 @@ configs = st.builds(
 )
 def test_the_published_walk_with_numpys_random_lengths(contig, seed, block_bp, min_bp, more):
     block_bp = max(block_bp, min_bp)
-    config = WindowConfig(block_bp=block_bp, min_bp=min_bp, max_bp=min_bp + more)
+    config = TinyDnabertWindows(block_bp=block_bp, min_bp=min_bp, max_bp=min_bp + more)
     legacy = np.random.RandomState(seed)
     expected = slow_walk(
         contig, np.random.RandomState(seed).randint, block_bp, min_bp, config.max_bp
@@ -159,7 +151,7 @@ def test_windows_and_dropped_stretches_tile_the_contig(contig, config, seed):
 def test_a_worked_example():
     #         0123456789
     contig = "ACGTNNacgtacgtaNACNGGGGG"
-    config = WindowConfig(block_bp=20, min_bp=4, max_bp=5)  # every window has 4 letters
+    config = TinyDnabertWindows(block_bp=20, min_bp=4, max_bp=5)  # every window has 4 letters
     assert cut(contig, config) == [
         Window("chr1", 0, 4, "ACGT"),
         Dropped("chr1", 4, 6, "gap"),
@@ -202,7 +194,7 @@ def test_the_bounds_that_lengths_are_drawn_from(bound, remaining, calls, lengths
         drawn.append((low, high))
         return low
 
-    walk = walk_lengths(remaining, WindowConfig(upper_bound=bound), draw)
+    walk = walk_lengths(remaining, TinyDnabertWindows(upper_bound=bound), draw)
     assert list(islice(walk, 1)) == lengths
     assert drawn == calls
 
@@ -210,7 +202,7 @@ def test_the_bounds_that_lengths_are_drawn_from(bound, remaining, calls, lengths
 def test_the_upper_bound_is_reached_only_if_inclusive():
     contig = "ACGT" * 5000
     for bound, longest in (("exclusive", 11), ("inclusive", 12)):
-        config = WindowConfig(**SMALL, upper_bound=bound)
+        config = TinyDnabertWindows(**SMALL, upper_bound=bound)
         lengths = {e - s for s, e, _ in only_windows(cut(contig, config))}
         assert lengths == set(range(4, longest + 1))
 
@@ -222,7 +214,7 @@ def test_draws_equal_those_of_the_generator_one_by_one():
 
 
 def test_a_block_depends_on_nothing_but_itself():
-    config = WindowConfig(**SMALL)
+    config = TinyDnabertWindows(**SMALL)
     contig = "ACGTTGCA" * 40
     alone = cut(contig, config, seed=3, name="chr2")
     chunks = chunks_of("GGCC" * 50, 60, "chr1") + chunks_of(contig, 60, "chr2")
@@ -236,7 +228,7 @@ def test_a_block_depends_on_nothing_but_itself():
 
 
 def test_memory_is_bounded_without_block_borders():
-    config = WindowConfig(block_bp=None)
+    config = TinyDnabertWindows(block_bp=None)
     text = "ACGTTGCATT" * 100_000  # 1 Mbp; the contig is one piece of 12 Mbp
     chunks = (Chunk("chr1", i * 1_000_000, text, i == 11) for i in range(12))
     tracemalloc.start()
@@ -259,9 +251,9 @@ def test_memory_is_bounded_without_block_borders():
 )
 def test_settings_that_make_no_windows_are_refused(fields, message):
     with pytest.raises(ValidationError, match=message):
-        WindowConfig(**fields)
+        TinyDnabertWindows(**fields)
 
 
 def test_windows_of_one_length():
-    config = WindowConfig(block_bp=None, min_bp=8, max_bp=8, upper_bound="inclusive")
+    config = TinyDnabertWindows(block_bp=None, min_bp=8, max_bp=8, upper_bound="inclusive")
     assert [e - s for s, e, _ in only_windows(cut("A" * 83, config))] == [8] * 10

@@ -1,14 +1,9 @@
-"""Windows: the stretches of a genome that a model is trained on, and what is left out.
+"""TinyDNABERT's windows: a walk from left to right in steps of random length.
 
-In: chunks of sequence in the order of the file (`fasta.iter_chunks`). Out: windows with their
-coordinates, and the dropped stretches between them with the reason; together they cover each
-contig exactly once. Writing them belongs to `corpus.py`, training or validation to `splits.py`.
-
-The segmentation is TinyDNABERT's. A contig is cut into blocks of 1 Mbp, a block into pieces at
-every N, and a piece is walked from left to right in steps of random length; what remains at its
-end and is shorter than the shortest window is lost. The published script differs from the
-paper's text ("randomly split ... into segments ranging from 256 to 1024 base pairs") in two
-places, and each is a switch:
+A contig is cut into blocks of 1 Mbp, a block into pieces at every N, and a piece is walked from
+left to right in steps of random length; what remains at its end and is shorter than the shortest
+window is lost. The published script differs from the paper's text ("randomly split ... into
+segments ranging from 256 to 1024 base pairs") in two places, and each is a switch:
 
 * the script has a border every 1,000,000 bp that no window crosses, of which the text says
   nothing: ``block_bp=None`` removes it;
@@ -25,14 +20,15 @@ TinyDNABERT, https://github.com/ForestsKing/TinyDNABERT, `1_dataset.py` at commi
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from helixlm.data.fasta import Chunk
+from helixlm.data.runs import Letters
+from helixlm.data.windows.base import CHUNK_BP, Dropped, Window, WindowSettings, read
 from helixlm.rng import CounterRng
 
-CHUNK_BP = 1_000_000
 _DRAWN_AT_ONCE = 256
 
 _PARTS = {
@@ -40,26 +36,14 @@ _PARTS = {
     "split": re.compile(r"(?P<gap>[Nn]+)|(?P<piece>[ACGTacgt]+)|(?P<iupac>[^ACGTNacgtn]+)"),
 }
 
-DROP_REASONS = {
-    "gap": "N letters",
-    "iupac": "letters other than A, C, G, T and N, where the settings cut at them",
-    "short_contig": "contigs shorter than the shortest window",
-    "short_piece": "pieces between gaps or block borders shorter than the shortest window",
-    "tail": "ends of pieces, after the last window",
-    "split_border": "windows that would lie in training and validation at once",
-}
-"""Why bases are in no window."""
-
 Draw = Callable[[int, int], int]
 
 
-class WindowConfig(BaseModel):
-    """How a genome is cut into windows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class TinyDnabertWindows(WindowSettings):
+    """Windows of random lengths side by side."""
 
     kind: Literal["tinydnabert"] = "tinydnabert"
-    """TinyDNABERT's segmentation is the only one so far."""
+    """TinyDNABERT's walk."""
     block_bp: int | None = Field(default=1_000_000, gt=0)
     """No window crosses a multiple of this, bp from the start of the contig; null: no border."""
     min_bp: int = Field(default=256, gt=0)
@@ -72,7 +56,7 @@ class WindowConfig(BaseModel):
     """Letters such as R or Y stay in the windows, or cut the sequence as N does."""
 
     @model_validator(mode="after")
-    def _check(self) -> "WindowConfig":
+    def _check(self) -> "TinyDnabertWindows":
         least = self.min_bp + (self.upper_bound == "exclusive")
         if self.max_bp < least:
             raise ValueError(
@@ -91,27 +75,25 @@ class WindowConfig(BaseModel):
         return self.block_bp or max(CHUNK_BP, self.max_bp)
 
 
-class Window(NamedTuple):
-    """A stretch of sequence in 0-based, half-open, forward-strand coordinates."""
-
-    contig: str
-    start: int
-    end: int
-    sequence: str
-    """Case as in the file."""
-
-
-class Dropped(NamedTuple):
-    """A stretch that is in no window; `reason` is a key of `DROP_REASONS`."""
-
-    contig: str
-    start: int
-    end: int
-    reason: str
+def cut_tinydnabert(
+    letters: Letters,
+    contig: str,
+    config: TinyDnabertWindows,
+    seed: int,
+    start: int,
+    stop: int,
+) -> Iterator[Window | Dropped]:
+    """Cut the blocks of a contig from `start` to `stop`; see `kinds.cut`."""
+    step = config.chunk_bp
+    chunks = (
+        Chunk(contig, low, read(letters, low, min(low + step, stop)), low + step >= len(letters))
+        for low in range(start, stop, step)
+    )
+    return segments(chunks, config, seed)
 
 
 def segments(
-    chunks: Iterable[Chunk], config: WindowConfig, seed: int
+    chunks: Iterable[Chunk], config: TinyDnabertWindows, seed: int
 ) -> Iterator[Window | Dropped]:
     """Cut contigs into windows and say what is dropped, in the order of the sequence.
 
@@ -120,7 +102,7 @@ def segments(
     chunks : iterable of Chunk
         Contigs one after the other, in chunks of `config.chunk_bp` (the last of a contig may be
         shorter).
-    config : WindowConfig
+    config : TinyDnabertWindows
         The settings.
     seed : int
         Window lengths in a block are drawn from ``CounterRng("windows", seed, contig, start of
@@ -147,14 +129,16 @@ def segments(
             walk = None
 
 
-def tinydnabert_windows(block: Chunk, config: WindowConfig, rng: CounterRng) -> Iterator[Window]:
+def tinydnabert_windows(
+    block: Chunk, config: TinyDnabertWindows, rng: CounterRng
+) -> Iterator[Window]:
     """Cut one block into windows as TinyDNABERT does.
 
     Parameters
     ----------
     block : Chunk
         A whole block (or a whole contig).
-    config : WindowConfig
+    config : TinyDnabertWindows
         The settings; `block_bp` plays no part.
     rng : CounterRng
         Where the lengths are drawn from, one word for each window that is not the last of exactly
@@ -172,7 +156,7 @@ def tinydnabert_windows(block: Chunk, config: WindowConfig, rng: CounterRng) -> 
 
 
 def walk_lengths(
-    remaining: int, config: WindowConfig, draw: Draw, *, closed: bool = True
+    remaining: int, config: TinyDnabertWindows, draw: Draw, *, closed: bool = True
 ) -> Iterator[int]:
     """Yield the lengths of the windows of one piece, from left to right.
 
@@ -180,7 +164,7 @@ def walk_lengths(
     ----------
     remaining : int
         Length of the piece, bp.
-    config : WindowConfig
+    config : TinyDnabertWindows
         The settings.
     draw : callable
         ``draw(low, high)`` gives an integer in [low, high), as `numpy.random.randint` does.
@@ -225,7 +209,7 @@ class _Walk:
     """The walk through one block, which may arrive in several stretches."""
 
     def __init__(
-        self, contig: str, config: WindowConfig, draw: Draw, *, contig_is_short: bool
+        self, contig: str, config: TinyDnabertWindows, draw: Draw, *, contig_is_short: bool
     ) -> None:
         self.contig = contig
         self.config = config

@@ -1,0 +1,39 @@
+"""Windows: the stretches of a genome that a model is trained on, and what is left out.
+
+In: the letters of a contig. Out: windows with their coordinates, and the stretches that are in no
+window, with the reason; together they cover each contig. One kind of windows is one module with
+its settings: `tinydnabert`, `fixed`, `dnabert`, `pieces` (Nucleotide Transformer, dnaGrinder),
+`features` and `repeatfree`; `kinds` joins them. Writing windows belongs to `corpus.py`, training
+or validation to `splits.py`.
+
+The soft mask stays in the sequence, whatever the published scripts do with it.
+"""
+
+from helixlm.data.windows.base import DROP_REASONS, Dropped, Window, WindowError
+from helixlm.data.windows.dnabert import DnabertWindows
+from helixlm.data.windows.features import Feature, FeatureWindows, feature_spans
+from helixlm.data.windows.fixed import FixedWindows
+from helixlm.data.windows.kinds import DEFAULT_KIND, WindowConfig, cut, unit_bp
+from helixlm.data.windows.pieces import PieceWindows
+from helixlm.data.windows.repeatfree import RepeatFreeWindows
+from helixlm.data.windows.tinydnabert import TinyDnabertWindows, segments
+
+__all__ = [
+    "DEFAULT_KIND",
+    "DROP_REASONS",
+    "DnabertWindows",
+    "Dropped",
+    "Feature",
+    "FeatureWindows",
+    "FixedWindows",
+    "PieceWindows",
+    "RepeatFreeWindows",
+    "TinyDnabertWindows",
+    "Window",
+    "WindowConfig",
+    "WindowError",
+    "cut",
+    "feature_spans",
+    "segments",
+    "unit_bp",
+]
