@@ -11,12 +11,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helixlm.data import corpus as module
-from helixlm.data import window_files
-from helixlm.data.corpus import CorpusError, open_corpus, prepare_corpus
+from helixlm.compute import Compute
+from helixlm.data import corpus_tasks, window_files
+from helixlm.data import prepare as prepare_module
+from helixlm.data.corpus import CorpusError, open_corpus
 from helixlm.data.fasta import FastaError
+from helixlm.data.genome import GenomeError
+from helixlm.data.prepare import prepare_corpus
+from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import SplitConfig, SplitError, check_leaks
-from helixlm.data.windows import FixedWindows, TinyDnabertWindows
+from helixlm.data.windows import (
+    DnabertWindows,
+    FixedWindows,
+    PieceWindows,
+    RepeatFreeWindows,
+    TinyDnabertWindows,
+)
 from helixlm.errors import StateError
 from helixlm.rng import CounterRng
 
@@ -51,9 +61,10 @@ def fasta(tmp_path):
     return write_fasta(tmp_path / "genome.fa", GENOME)
 
 
-def prepare(fasta, output, **arguments):
+def prepare(fasta, output, *, species="", assembly="", **arguments):
     arguments = {"windows": WINDOWS, "split": BY_BLOCK, "seed": 5} | arguments
-    return prepare_corpus([fasta], output, **arguments)
+    source = Source(fasta=fasta, species=species, assembly=assembly)
+    return prepare_corpus([source], output, **arguments)
 
 
 def all_bytes(folder):
@@ -102,7 +113,7 @@ def test_the_manifest_says_what_it_was_made_from(fasta, tmp_path):
             data = (tmp_path / "corpus" / shard.file).read_bytes()
             assert (shard.bytes, shard.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     content = json.loads((tmp_path / "corpus" / "manifest.json").read_text())
-    assert (content["format"], content["format_version"]) == ("helixlm corpus", 1)
+    assert (content["format"], content["format_version"]) == ("helixlm corpus", 2)
     assert open_corpus(tmp_path / "corpus").manifest == manifest
 
 
@@ -143,9 +154,7 @@ def test_the_same_on_every_run_and_in_every_packaging(fasta, tmp_path):
     prepare(fasta, tmp_path / "two")
     assert all_bytes(tmp_path / "one") == all_bytes(tmp_path / "two")
     zipped = write_fasta(tmp_path / "genome.fa.gz", GENOME)
-    sharded = prepare(zipped, tmp_path / "three", shard_windows=40)
-    assert len(sharded.splits["train"].shards) > 2
-    assert sharded.corpus_sha256 == first.corpus_sha256
+    assert prepare(zipped, tmp_path / "three").corpus_sha256 == first.corpus_sha256
     assert prepare(fasta, tmp_path / "four", seed=6).corpus_sha256 != first.corpus_sha256
 
 
@@ -166,12 +175,9 @@ def test_several_files(tmp_path):
     ]
     whole = write_fasta(tmp_path / "0.fa", GENOME)
     calls = []
-    arguments = {"windows": WINDOWS, "split": BY_BLOCK, "seed": 5}
-    manifest = prepare_corpus(
-        parts, tmp_path / "parts", progress=lambda *call: calls.append(call), **arguments
-    )
+    manifest = prepare(parts, tmp_path / "parts", progress=lambda *call: calls.append(call))
     assert manifest.corpus_sha256 == prepare(whole, tmp_path / "whole").corpus_sha256
-    total = 3 * sum(path.stat().st_size for path in parts)
+    total = 2 * sum(path.stat().st_size for path in parts)
     assert {call[1] for call in calls} == {total}
     done = [call[0] for call in calls]
     assert done == sorted(done)
@@ -180,12 +186,13 @@ def test_several_files(tmp_path):
 
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory):
-    """Row groups of 16 and files of 40 windows, so that slices cross both."""
+    """Row groups of 16 windows and files of 2,000 bp, so that slices cross both."""
     folder = tmp_path_factory.mktemp("sharded")
     fasta = write_fasta(folder / "genome.fa", GENOME)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(window_files, "ROW_GROUP_WINDOWS", 16)
-        prepare(fasta, folder / "corpus", shard_windows=40)
+        patch.setattr(corpus_tasks, "TASK_BP", 2000)
+        prepare(fasta, folder / "corpus")
     corpus = open_corpus(folder / "corpus")
     return corpus, [row.sequence for row in corpus.iter_windows("train")]
 
@@ -210,8 +217,10 @@ def test_only_the_row_groups_that_are_wanted_are_read(sharded, monkeypatch):
         return original(self, group, **arguments)
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", spy)
-    assert list(corpus.iter_sequences("train", 100, 101)) == [sequences[100]]
-    assert read == [1]  # 100 is row 20 of the third file
+    ends = np.cumsum([shard.windows for shard in corpus.manifest.splits["train"].shards])
+    wanted = int(ends[1]) + 20  # row 20 of the third file
+    assert list(corpus.iter_sequences("train", wanted, wanted + 1)) == [sequences[wanted]]
+    assert read == [1]
 
 
 def test_reading_what_is_not_there(sharded):
@@ -237,7 +246,7 @@ def test_it_loads_with_the_datasets_library(sharded, tmp_path, monkeypatch):
 def test_a_finished_corpus_is_not_made_again(fasta, tmp_path, monkeypatch):
     manifest = prepare(fasta, tmp_path / "corpus")
     before = all_bytes(tmp_path / "corpus")
-    monkeypatch.setattr(module, "scan_fasta", None)  # would fail if it were called
+    monkeypatch.setattr(prepare_module, "unfinished_folder", None)  # would fail if it were called
     moved = fasta.rename(tmp_path / "moved.fa")
     assert prepare(moved, tmp_path / "corpus") == manifest
     assert all_bytes(tmp_path / "corpus") == before
@@ -248,22 +257,20 @@ def test_other_settings_for_a_finished_corpus_are_refused(fasta, tmp_path):
     before = all_bytes(tmp_path / "corpus")
     windows = WINDOWS.model_copy(update={"max_bp": 70})
     message = (
-        r"made before with other inputs or settings: species \('S. testi' there, '' now\), "
-        r"seed \(5 there, 6 now\), windows.max_bp \(60 there, 70 now\). Choose another folder"
+        r"made before with other inputs or settings: seed \(5 there, 6 now\), "
+        r"windows.max_bp \(60 there, 70 now\), genome: species \('S. testi' there, '' now\). Choose"
     )
     with pytest.raises(StateError, match=message):
         prepare(fasta, tmp_path / "corpus", seed=6, windows=windows)
     grid = FixedWindows(length_bp=60)
     with pytest.raises(StateError, match=r"windows.kind \('tinydnabert' there, 'fixed' now\)"):
         prepare(fasta, tmp_path / "corpus", species="S. testi", windows=grid)
-    with pytest.raises(CorpusError, match=r"windows.kind 'fixed': a corpus is cut with"):
-        prepare(fasta, tmp_path / "other", windows=grid)
     with fasta.open("a") as stream:
         stream.write(">more\nACGT\n")
     with pytest.raises(StateError, match=r"SHA-256 of .*genome.fa \('\w{12}' there, '\w{12}' now"):
         prepare(fasta, tmp_path / "corpus", species="S. testi")
     with pytest.raises(StateError, match="number of FASTA files"):
-        prepare_corpus([fasta, fasta], tmp_path / "corpus")
+        prepare([fasta, fasta], tmp_path / "corpus")
     assert all_bytes(tmp_path / "corpus") == before
 
 
@@ -291,77 +298,168 @@ def test_damaged_files_are_noticed(fasta, tmp_path):
             function(tmp_path / "corpus")
 
 
-def test_an_error_in_the_middle_leaves_nothing(fasta, tmp_path, monkeypatch):
-    chunks = module.iter_chunks
+def test_an_interrupted_run_goes_on_with_what_is_finished(fasta, tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_tasks, "TASK_BP", 2000)
+    whole = prepare(fasta, tmp_path / "whole")
+    cut, cuts = corpus_tasks.cut, []
 
-    def failing(*arguments, **more):
-        for number, chunk in enumerate(chunks(*arguments, **more)):
-            if number == 3:
-                raise OSError("the cable came loose")
-            yield chunk
+    def failing(letters, contig, config, seed, start, stop):
+        cuts.append((contig, start))
+        if len(cuts) == 4:
+            raise OSError("the cable came loose")
+        return cut(letters, contig, config, seed, start, stop)
 
-    monkeypatch.setattr(module, "iter_chunks", failing)
-    monkeypatch.setattr(window_files, "ROW_GROUP_WINDOWS", 16)
+    monkeypatch.setattr(corpus_tasks, "cut", failing)
     with pytest.raises(OSError, match="the cable came loose"):
         prepare(fasta, tmp_path / "corpus")
-    assert [path.name for path in tmp_path.iterdir()] == ["genome.fa"]
-    monkeypatch.setattr(module, "iter_chunks", chunks)
-    prepare(fasta, tmp_path / "corpus")
+    assert not (tmp_path / "corpus").exists()
+    assert prepare(fasta, tmp_path / "corpus") == whole
+    assert all_bytes(tmp_path / "corpus") == all_bytes(tmp_path / "whole")
+    places = [(name, start) for name in GENOME for start in range(0, len(GENOME[name]), 2000)]
+    assert sorted(cuts) == sorted([*places, cuts[3]])  # only the one that failed was cut twice
 
 
 @pytest.mark.parametrize("limit", [0, 100, 2000])
-def test_a_full_disk_leaves_nothing(fasta, tmp_path, monkeypatch, small_files, limit):
-    monkeypatch.setattr(window_files, "ROW_GROUP_WINDOWS", 16)
+def test_a_full_disk_is_said_and_the_run_goes_on_after_it(fasta, tmp_path, small_files, limit):
     small_files(limit)
-    with pytest.raises(StateError, match=r"the disk or a quota is full .* nothing was written"):
+    with pytest.raises(StateError, match=r"disk or a quota is full|File too large"):
+        prepare(fasta, tmp_path / "corpus")
+    assert not (tmp_path / "corpus").exists()
+    small_files(None)
+    prepare(fasta, tmp_path / "corpus")
+    open_corpus(tmp_path / "corpus").verify()
+
+
+def test_any_number_of_workers_writes_the_same_bytes(fasta, tmp_path, monkeypatch):
+    second = write_fasta(tmp_path / "second.fa", {"chr1": random_contig("z", 9000)})
+    sources = [
+        Source(fasta=fasta, species="one", group="fungi"),
+        Source(fasta=second, species="two", weight=1.5),
+    ]
+    settings = {"windows": WINDOWS, "split": BY_BLOCK}
+    # Children import the modules anew, so their tasks must not depend on what is patched here.
+    monkeypatch.setattr(corpus_tasks, "TASK_BP", 2000)
+    manifest = prepare_corpus(sources, tmp_path / "1", **settings)
+    assert len(manifest.splits["train"].shards) > 5
+    prepare_corpus(sources, tmp_path / "3", **settings, compute=Compute(workers=3))
+    assert all_bytes(tmp_path / "1") == all_bytes(tmp_path / "3")
+
+
+def test_genomes_are_told_apart_by_their_species(fasta, tmp_path):
+    second = write_fasta(tmp_path / "second.fa", {"chr1": random_contig("z", 9000)})
+    sources = [
+        Source(fasta=fasta, species="one", assembly="o1", group="fungi"),
+        Source(fasta=second, species="two", assembly="t1"),
+    ]
+    split = SplitConfig(validation_contigs=("one:chr1",))
+    manifest = prepare_corpus(sources, tmp_path / "corpus", windows=WINDOWS, split=split)
+    rows = [
+        pq.read_table(tmp_path / "corpus" / shard.file).to_pylist()
+        for found in manifest.splits.values()
+        for shard in found.shards
+    ]
+    places = {
+        (row["species"], row["assembly"], row["contig"], row["split"]) for row in sum(rows, [])
+    }
+    assert places == {
+        ("one", "o1", "chr1", "validation"),
+        ("one", "o1", "chr2", "train"),
+        ("one", "o1", "chr3", "train"),
+        ("two", "t1", "chr1", "train"),
+    }
+    for source, found in zip(manifest.sources, ("one", "two"), strict=True):
+        bases = sum(len(row["sequence"]) for row in sum(rows, []) if row["species"] == found)
+        assert sum(tally.bases for tally in source.tallies.values()) == bases
+    assert manifest.validation_contigs == ("one:chr1",)
+
+
+def test_a_weight_is_the_mean_number_of_copies(fasta, tmp_path):
+    split = SplitConfig(validation_contigs=("chr3",))
+    settings = {"windows": WINDOWS, "split": split, "seed": 5}
+    found = {}
+    for weight in (1, 2, 0.5, 1.25):
+        source = Source(fasta=fasta, weight=weight)
+        manifest = prepare_corpus([source], tmp_path / str(weight), **settings)
+        windows = list(open_corpus(tmp_path / str(weight)).iter_windows("train"))
+        found[weight] = windows
+        assert manifest.splits["validation"] == open_corpus(tmp_path / "1").manifest.splits[
+            "validation"
+        ]  # not weighted
+    assert found[2] == [window for window in found[1] for _ in range(2)]
+    assert set(found[0.5]) < set(found[1]) == set(found[1.25])
+    assert len(found[0.5]) == pytest.approx(len(found[1]) / 2, rel=0.2)
+    assert len(found[1.25]) == pytest.approx(len(found[1]) * 1.25, rel=0.1)
+    manifest = open_corpus(tmp_path / "0.5").manifest
+    left_out = sum(w.end - w.start for w in set(found[1]) - set(found[0.5]))
+    assert manifest.dropped_bases["weight"] == left_out
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        FixedWindows(length_bp=60),
+        FixedWindows(length_bp=60, step_bp=25),
+        DnabertWindows(),
+        PieceWindows(chunk_bp=300, overlap_bp=20),
+        RepeatFreeWindows(length_bp=100, min_run_bp=3),
+    ],
+)
+def test_every_kind_of_windows_makes_a_corpus(fasta, tmp_path, windows, monkeypatch):
+    manifest = prepare(fasta, tmp_path / "corpus", windows=windows)
+    corpus = open_corpus(tmp_path / "corpus")
+    rows = [w for split in ("train", "validation") for w in corpus.iter_windows(split)]
+    assert len(rows) == sum(found.num_windows for found in manifest.splits.values())
+    for row in rows:
+        assert row.sequence == GENOME[row.contig][row.start : row.end]
+    assert check_leaks(corpus).overlapping == 0
+    monkeypatch.setattr(corpus_tasks, "TASK_BP", 4000)
+    prepare(fasta, tmp_path / "parted", windows=windows)
+    parted = open_corpus(tmp_path / "parted")
+    assert rows == [w for split in ("train", "validation") for w in parted.iter_windows(split)]
+
+
+def test_a_file_that_changes_while_it_is_read(fasta, tmp_path, monkeypatch):
+    run = corpus_tasks.run_task
+
+    def change_and_run(item):
+        with fasta.open("a") as stream:
+            stream.write("\n")
+        return run(item)
+
+    monkeypatch.setattr(prepare_module, "run_task", change_and_run)
+    with pytest.raises(CorpusError, match=r"an input file changed while it was read: run again"):
         prepare(fasta, tmp_path / "corpus")
     assert [path.name for path in tmp_path.iterdir()] == ["genome.fa"]
 
 
-def test_a_file_that_changes_while_it_is_read(fasta, tmp_path, monkeypatch):
-    scan = module.scan_fasta
-
-    def scan_and_change(path, progress=None):
-        summary = scan(path, progress)
-        with path.open("a") as stream:
-            stream.write("\n")
-        return summary
-
-    monkeypatch.setattr(module, "scan_fasta", scan_and_change)
-    with pytest.raises(CorpusError, match=r"genome.fa: the file changed while it was read"):
-        prepare(fasta, tmp_path / "corpus")
-
-
 def test_inputs_that_are_not_there(fasta, tmp_path):
-    with pytest.raises(CorpusError, match="expected at least one FASTA file, found none"):
+    with pytest.raises(SourceError, match="expected at least one genome .*, found none"):
         prepare_corpus([], tmp_path / "corpus")
-    with pytest.raises(
-        CorpusError, match=r"nowhere.fa: expected a FASTA file, found nothing there"
-    ):
+    with pytest.raises(SourceError, match=r"nowhere.fa: expected a file .*, found nothing there"):
         prepare(tmp_path / "nowhere.fa", tmp_path / "corpus")
-    with pytest.raises(CorpusError, match="expected a FASTA file, found a folder"):
+    with pytest.raises(SourceError, match="expected a file to read, found a folder"):
         prepare(tmp_path, tmp_path / "corpus")
-    with pytest.raises(CorpusError, match=r"genome.fa: the contig name 'chr1' is also in .*genome"):
-        prepare_corpus([fasta, fasta], tmp_path / "corpus")
+    with pytest.raises(GenomeError, match=r"genome.fa: the contig name 'chr1' is also in .*genome"):
+        prepare([fasta, fasta], tmp_path / "corpus")
     (tmp_path / "empty.fa").touch()
     with pytest.raises(FastaError, match=r"empty.fa"):
         prepare(tmp_path / "empty.fa", tmp_path / "corpus")
-    assert not (tmp_path / "corpus").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.fa", "genome.fa"]
 
 
 def test_splits_that_stay_empty(fasta, tmp_path):
     message = (
-        "validation: expected windows of 20 to 60 bp, found none .dropped: .*10 bp in contigs "
-        "shorter than the shortest window.*: hold out other contigs, choose a smaller"
+        "validation: no window was found .windows: .*min_bp 20.*dropped: .*10 bp in contigs "
+        "shorter than the shortest window.*: hold out other contigs, choose shorter windows"
     )
     with pytest.raises(CorpusError, match=message):
         prepare(fasta, tmp_path / "corpus", split=SplitConfig(validation_contigs=("tiny",)))
     others = SplitConfig(validation_contigs=("chr1", "chr2", "chr3"))
-    with pytest.raises(CorpusError, match="train: expected windows of 20 to 60 bp, found none"):
+    with pytest.raises(CorpusError, match="train: no window was found"):
         prepare(fasta, tmp_path / "corpus", split=others)
     short = write_fasta(tmp_path / "short.fa", {"a": "ACGT" * 30})
     tiny_blocks = SplitConfig(by="block", block_bp=10)
-    with pytest.raises(CorpusError, match=r"found none .* change split.block_bp or seed"):
+    with pytest.raises(CorpusError, match=r"no window .* change split.block_bp or seed"):
         prepare(short, tmp_path / "corpus", split=tiny_blocks)
     with pytest.raises(SplitError, match="no contig is named 'chrX'; found chr1, chr2, tiny, chr3"):
         prepare(fasta, tmp_path / "corpus", split=SplitConfig(validation_contigs=("chrX",)))

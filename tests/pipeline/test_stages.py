@@ -8,7 +8,9 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer
 
-from helixlm.data.corpus import open_corpus, prepare_corpus
+from helixlm.data.corpus import open_corpus
+from helixlm.data.prepare import prepare_corpus
+from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import TinyDnabertWindows
 from helixlm.errors import StateError
@@ -42,7 +44,7 @@ def corpora(tmp_path_factory):
         fasta = folder / f"{name}.fa"
         fasta.write_text("".join(f">c{i}\n{soft_masked(3000, name, i)}\n" for i in range(4)))
         prepare_corpus(
-            [fasta],
+            [Source(fasta=fasta)],
             folder / name,
             windows=TinyDnabertWindows(min_bp=100, max_bp=300),
             split=SplitConfig(validation_contigs=("c0",)),

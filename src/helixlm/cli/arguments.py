@@ -65,6 +65,24 @@ Fasta = Annotated[
     list[Path] | None,
     typer.Option("--fasta", "-f", help="FASTA files: plain, gzip or bgzip."),
 ]
+Sources = Annotated[
+    Path | None,
+    typer.Option(
+        "--sources",
+        help="Instead of --fasta: a YAML file that lists genomes with species, files and weights.",
+    ),
+]
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, help="Processes to work in. They change no result.")
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Work on a Ray cluster: host:port, 'auto' or 'local'. Needs the extra 'cluster'.",
+    ),
+]
 Species = Annotated[str, typer.Option("--species", help="Species, kept in the corpus.")]
 Assembly = Annotated[str, typer.Option("--assembly", help="Assembly, kept in the corpus.")]
 ValidationContigs = Annotated[

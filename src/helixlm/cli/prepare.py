@@ -7,9 +7,12 @@ from helixlm.cli.arguments import (
     Fasta,
     Output,
     Overrides,
+    Ray,
     RecipeName,
+    Sources,
     Species,
     ValidationContigs,
+    Workers,
     with_contigs,
 )
 
@@ -17,32 +20,39 @@ from helixlm.cli.arguments import (
 def prepare(
     output: Output,
     fasta: Fasta = None,
+    sources: Sources = None,
     recipe: RecipeName = "tinydnabert",
     overrides: Overrides = None,
     validation_contigs: ValidationContigs = None,
     species: Species = "",
     assembly: Assembly = "",
+    workers: Workers = 1,
+    ray: Ray = None,
 ) -> None:
     """Cut genomes into windows and write them as a Parquet corpus.
 
     Example: helixlm prepare --recipe tinydnabert-mini --fasta genome.fa.gz -o corpus
     """
     from helixlm.cli.progress import Terminal
+    from helixlm.compute import Compute
     from helixlm.data.splits import check_leaks
+    from helixlm.pipeline.prepare import PAGE
     from helixlm.pipeline.prepare import prepare as run_prepare
+    from helixlm.report.corpus import describe_corpus
 
     corpus = run_prepare(
         recipe,
         output,
         fasta=fasta or [],
+        sources=sources,
         overrides=with_contigs(overrides, validation_contigs),
         species=species,
         assembly=assembly,
+        compute=Compute(workers=workers, ray=ray),
         report=Terminal(),
     )
-    for split in corpus.manifest.splits:
-        typer.echo(f"{split}: {corpus.num_windows(split):,} windows")
+    typer.echo(describe_corpus(corpus.manifest))
     with Terminal().stage("Looking for leaks") as progress:
         leaks = check_leaks(corpus, progress=progress)
     typer.echo(str(leaks))
-    typer.echo(f"Wrote {output}\nNext: helixlm pretrain --recipe {recipe} --corpus {output} -o RUN")
+    typer.echo(f"Wrote {output}, described in {output / PAGE}\nNext: helixlm pretrain --recipe {recipe} --corpus {output} -o RUN")

@@ -300,12 +300,11 @@ def _made_before(
     compared: dict[str, tuple[object, object]] = {
         "seed": (found.seed, seed),
         "number of genomes": (len(found.sources), len(sources)),
-        "windows.kind": (found.windows.kind, windows.kind),
     }
     for group, old, new in (("windows", found.windows, windows), ("split", found.split, split)):
-        wanted = new.model_dump()
-        for name, value in old.model_dump().items():
-            compared[f"{group}.{name}"] = (value, wanted.get(name))
+        there, wanted = old.model_dump(), new.model_dump()
+        for name in {**there, **wanted}:
+            compared[f"{group}.{name}"] = (there.get(name), wanted.get(name))
     if len(found.sources) == len(sources):
         for record, source in zip(found.sources, sources, strict=True):
             compared |= _source_differences(record, source)

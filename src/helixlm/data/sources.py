@@ -116,7 +116,7 @@ def check_sources(sources: list[Source]) -> None:
         for file in source.files:
             if not file.is_file():
                 instead = "a folder" if file.is_dir() else "nothing there"
-                raise SourceError(f"{file}: expected a file, found {instead}")
+                raise SourceError(f"{file}: expected a file to read, found {instead}")
 
 
 def _beside(folder: Path, source: Source) -> Source:

@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from helixlm.data.folder import refuse_existing
-from helixlm.errors import StateError
+from helixlm.errors import InputError, StateError
 from helixlm.files import DISK_FULL, replace_file, sync_path, sync_tree
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def unfinished_folder(output: Path, plan: BaseModel) -> Iterator[Path]:
     Path
         The hidden folder ``.NAME.unfinished``, with a folder `SCRATCH` inside. When the block ends
         without an error, `SCRATCH` and the plan are removed, files are synced to disk and the
-        folder is renamed. After an error, or a kill, it stays.
+        folder is renamed. After a kill, or an error that is not the input's, it stays.
 
     Raises
     ------
@@ -68,6 +68,9 @@ def unfinished_folder(output: Path, plan: BaseModel) -> Iterator[Path]:
             refuse_existing(output)
             work.rename(output)
             sync_path(output.parent)
+        except InputError:
+            shutil.rmtree(work, ignore_errors=True)  # other input is needed, and is another plan
+            raise
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise

@@ -4,18 +4,25 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from helixlm.data.corpus import Corpus, open_corpus, prepare_corpus
+from helixlm.compute import Compute
+from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.fasta import iter_chunks
 from helixlm.data.folder import new_folder, refuse_existing
+from helixlm.data.prepare import prepare_corpus
+from helixlm.data.sources import Source, SourceError, read_sources
 from helixlm.data.text_lines import holds_sequence_lines, iter_text_lines
 from helixlm.errors import InputError
+from helixlm.files import replace_file
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
+from helixlm.report.corpus import render_corpus
 from helixlm.tokenizers.base import Tokenizer, TokenizerConfig
 from helixlm.tokenizers.build import build_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
 
+PAGE = "report.html"
+"""the page of a corpus, in its folder"""
 LINE_BP = 1000
 """bases of a line of FASTA where none are named: those of DNABERT-2's training text"""
 
@@ -26,10 +33,12 @@ def prepare(
     recipe: str | Path | Recipe,
     output: str | Path,
     *,
-    fasta: Sequence[str | Path],
+    fasta: Sequence[str | Path] = (),
+    sources: str | Path | None = None,
     overrides: Sequence[str] = (),
     species: str = "",
     assembly: str = "",
+    compute: Compute | None = None,
     report: Reporter | None = None,
 ) -> Corpus:
     """Cut genomes into windows and write them as a Parquet corpus.
@@ -41,18 +50,22 @@ def prepare(
     output : path
         The corpus folder. The same corpus that is there already is opened.
     fasta : sequence of path
-        FASTA files, plain, gzip or bgzip.
+        FASTA files of one genome, plain, gzip or bgzip, or 2bit.
+    sources : path, optional
+        Instead of `fasta`: a YAML file that lists genomes, see `helixlm.data.sources`.
     overrides : sequence of str
         ``section.key=value`` settings put on the recipe.
     species, assembly : str
-        Written into each row.
+        Written into each row; with `sources` they stand there.
+    compute : Compute, optional
+        Processes, or a Ray cluster, to work on.
     report : Reporter, optional
         Where to show progress.
 
     Returns
     -------
     Corpus
-        The finished corpus.
+        The finished corpus; `PAGE` in its folder describes it.
 
     Raises
     ------
@@ -62,18 +75,35 @@ def prepare(
         If the folder holds something else, or cannot be written.
     """
     settings = load_recipe(recipe, overrides)
+    genomes = _genomes(fasta, sources, species, assembly)
     with (report or Silent()).stage("Preparing the corpus") as progress:
-        prepare_corpus(
-            fasta,
+        manifest = prepare_corpus(
+            genomes,
             output,
             windows=settings.windows,
             split=settings.split,
             seed=settings.seed,
-            species=species,
-            assembly=assembly,
+            compute=compute,
             progress=progress,
         )
+    with replace_file(Path(output) / PAGE) as temporary:
+        temporary.write_text(render_corpus(manifest), encoding="utf-8", newline="\n")
     return open_corpus(output)
+
+
+def _genomes(
+    fasta: Sequence[str | Path], sources: str | Path | None, species: str, assembly: str
+) -> list[Source]:
+    if sources is None:
+        if not fasta:
+            raise SourceError("fasta: expected at least one FASTA file, found none")
+        return [Source(fasta=tuple(map(Path, fasta)), species=species, assembly=assembly)]
+    if fasta or species or assembly:
+        raise SourceError(
+            f"{sources} lists genomes with their files and species: give it alone, without --fasta, "
+            "--species or --assembly"
+        )
+    return read_sources(sources)
 
 
 def train_tokenizer(

@@ -16,6 +16,7 @@ from helixlm.version import __version__
 MOST_BARS = 24
 """contigs and species that are drawn; the rest is one bar"""
 BASES = "ACGTN"
+WORDS = {"train": "training", "validation": "validation"}
 
 
 def render_corpus(manifest: CorpusManifest) -> str:
@@ -99,7 +100,7 @@ def describe_corpus(manifest: CorpusManifest) -> str:
 def in_words(manifest: CorpusManifest) -> str:
     """Say in a sentence how large a corpus is."""
     parts = " and ".join(
-        f"{count(found.num_windows)} windows with {short(found.num_bases)} bases for {name}"
+        f"{count(found.num_windows)} windows with {short(found.num_bases, 'bp')} for {WORDS[name]}"
         for name, found in manifest.splits.items()
     )
     files = sum(len(source.inputs) for source in manifest.sources)
