@@ -289,6 +289,8 @@ def _walk(
     overlaps = Overlaps(2 * len(samples))
     sites: list[_Site] = []
     for record in records:
+        if record.position >= len(letters):
+            _check_misfit(record, "past_end", letters, config)
         # An allele at the first base behind a window may still insert letters before that base.
         while waiting and waiting[0].end < record.position:
             yield from _done(waiting, sites)

@@ -135,18 +135,19 @@ class VcfFile:
         Raises
         ------
         VcfError
-            If the file is damaged, cut short, or not sorted.
+            If the file is damaged, cut short, or not sorted. Plain text that is cut between two
+            lines looks whole.
         """
         done: set[str] = set()
         contig, position = "", -1
         while (record := self._read_one(contig, position)) is not None:
             if record.contig != contig:
                 if record.contig in done:
-                    raise self._unsorted(record, f"but {record.contig!r} had ended before")
+                    raise self._unsorted(record, f"comes after the records of another contig")
                 done.add(record.contig)
                 contig, position = record.contig, -1
             if record.position < position:
-                raise self._unsorted(record, f"after position {position + 1}")
+                raise self._unsorted(record, f"comes after position {position + 1}")
             position = record.position
             yield record
 
@@ -253,7 +254,7 @@ class VcfFile:
 
     def _unsorted(self, record: VcfRecord, found: str) -> VcfError:
         return VcfError(
-            f"{record}: comes {found}, expected records sorted by contig and position: sort the "
+            f"{record}: {found}, expected records sorted by contig and position: sort the "
             f"file with `bcftools sort`"
         )
 
