@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 
 import helixlm
 from helixlm.data.corpus import open_corpus
+from helixlm.data.letters import open_letters
 from helixlm.data.splits import check_leaks
 from helixlm.data.store import open_store
 from helixlm.errors import InputError, StateError
@@ -239,3 +240,34 @@ def test_the_recipe_of_a_run_on_a_corpus_is_the_one_that_made_the_corpus(world, 
         made.run / "recipe.yaml", tmp_path / "same", fasta=[world.fasta()], overrides=["seed=4"]
     )
     assert same.manifest.corpus_sha256 == corpus.manifest.corpus_sha256
+
+
+def test_a_run_that_draws_its_windows(world, tmp_path):
+    drawn = ("packing=drawn", "drawn_bp=150", "jitter_bp=40", "reverse_complement=0.5")
+    settings = tuple(f"batches.{setting}" for setting in drawn)
+    made = again(None, world, tmp_path / "run", *settings)
+    assert made.training.finished
+    assert not (made.run / "store").exists()
+    corpus, letters = open_corpus(made.run / "corpus"), open_letters(made.run / "letters")
+    for split in ("train", "validation"):
+        found = letters.split(split)
+        texts = [found.document(i).tobytes().decode() for i in range(len(found))]
+        assert texts == list(corpus.iter_sequences(split))
+    assert made.summary["epochs"] == 12 * 4 / corpus.num_windows("train")
+    assert made.training.best_loss > 0
+    last = made.run / "checkpoints" / "step-00000012"
+    weights = load_file(last / "model.safetensors")
+    shutil.rmtree(last)
+    assert again(None, world, made.run, *settings, "train.num_workers=2").training.step == 12
+    resumed = load_file(last / "model.safetensors")
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in weights.items())
+    with pytest.raises(StateError, match=r"batches.jitter_bp: 40 -> 30"):
+        again(None, world, made.run, *settings, "batches.jitter_bp=30")
+
+
+def test_drawn_windows_with_bpe_dropout_keep_validation_and_baselines(world, tmp_path):
+    settings = ("batches.packing=drawn", "batches.drawn_bp=150", "batches.jitter_bp=40")
+    plain = again(None, world, tmp_path / "plain", *settings)
+    dropped = again(None, world, tmp_path / "dropped", *settings, "batches.bpe_dropout=0.3")
+    assert plain.training.baselines == dropped.training.baselines
+    assert plain.training.best_loss != dropped.training.best_loss

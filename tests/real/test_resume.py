@@ -26,6 +26,16 @@ SETTINGS = {
         ["model.hidden_dropout=0.1", "model.attention_dropout=0.1"],
         ["train.num_workers=2"],
     ),
+    "windows drawn from both strands, with BPE dropout, and other workers after a kill": (
+        [
+            "batches.packing=drawn",
+            "batches.drawn_bp=400",
+            "batches.jitter_bp=100",
+            "batches.reverse_complement=0.5",
+            "batches.bpe_dropout=0.1",
+        ],
+        ["train.num_workers=2"],
+    ),
     "all of it: dropout, bf16, compiled, other workers": (
         [
             "model.hidden_dropout=0.1",

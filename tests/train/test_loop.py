@@ -115,6 +115,7 @@ def test_the_first_losses_are_those_of_a_plain_loop(tmp_path):
 
 
 KILLS = [3, 5, 9]
+DRAWN = ["packing=drawn", "reverse_complement=0.5"]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +124,7 @@ KILLS = [3, 5, 9]
         pytest.param(["num_workers=0", "rows=8"], id="plain"),
         pytest.param(["packing=concatenate", "rows=4"], id="concatenate"),
         pytest.param(["bpe_dropout=0.3"], id="bpe-dropout"),
+        pytest.param([*DRAWN, "rows=32"], id="drawn"),  # 300 pieces: from step 10 on drawn again
         pytest.param(
             ["compile=true", "precision=bf16", "rows=4"],
             id="bf16-compiled",
@@ -141,12 +143,13 @@ def test_a_run_killed_three_times_is_the_run_that_was_not(tmp_path, settings):
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
+@pytest.mark.parametrize("drawn", [[], DRAWN], ids=["documents", "drawn"])
 @pytest.mark.parametrize("p", [0.0, 0.3])
-def test_workers_change_nothing_also_across_a_kill(tmp_path, p):
-    dropout = f"bpe_dropout={p}"
-    run_process(tmp_path / "none", dropout)
-    run_process(tmp_path / "two", "--kill-at=6", "num_workers=2", dropout, status=-signal.SIGKILL)
-    run_process(tmp_path / "two", "num_workers=0", dropout)
+def test_workers_change_nothing_also_across_a_kill(tmp_path, p, drawn):
+    given = (f"bpe_dropout={p}", *drawn)
+    run_process(tmp_path / "none", *given)
+    run_process(tmp_path / "two", "--kill-at=6", "num_workers=2", *given, status=-signal.SIGKILL)
+    run_process(tmp_path / "two", "num_workers=0", *given)
     assert_same_run(tmp_path / "none", tmp_path / "two")
 
 

@@ -10,8 +10,9 @@ from helixlm.models.heads import MaskedLM
 from helixlm.models.init import initialise
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe import bpe_tokenizer, row_dropout
-from helixlm.train.batches import BatchConfig, RowPlan, Vocabulary
+from helixlm.train.batches import BatchConfig, Plan, RowPlan, Vocabulary
 from helixlm.train.config import TrainConfig
+from helixlm.train.drawn import DrawnRows
 from helixlm.train.loop import TrainingResult, fit
 from helixlm.train.masking import MaskingConfig
 
@@ -45,10 +46,10 @@ TOY_BPE = bpe_tokenizer(
 class ToyDocuments:
     """Documents in memory, with what batches ask of a split of a token store."""
 
-    def __init__(self, documents: list[np.ndarray]) -> None:
+    def __init__(self, documents: list[np.ndarray], dtype: type = np.uint16) -> None:
         self.lengths = np.array([len(x) for x in documents], dtype=np.int64)
         self.ends = np.cumsum(self.lengths)
-        self._flat = np.concatenate(documents).astype(np.uint16)
+        self._flat = np.concatenate(documents).astype(dtype)
 
     def tokens(self, start: int, stop: int) -> np.ndarray:
         return self._flat[start:stop]
@@ -65,6 +66,28 @@ def make_documents(count: int, *, low: int = 3, high: int = 40, key: str = "toy"
         steps = rng.choice([8, 1, 1], int(length)) + 1
         documents.append(5 + np.cumsum(steps) % 12)
     return ToyDocuments(documents)
+
+
+def make_texts(count: int, *, low: int = 20, high: int = 70, key: str = "toy") -> list[str]:
+    """Pieces of DNA of several lengths, in both cases, with an unknown letter here and there."""
+    lengths = CounterRng(key, "lengths").integers(low, high, count)
+    return [
+        "".join("ACGTacgtNR"[i] for i in CounterRng(key, n).choice([9] * 8 + [1, 1], int(length)))
+        for n, length in enumerate(lengths)
+    ]
+
+
+def make_pieces(texts: list[str]) -> ToyDocuments:
+    """What a split of a letter store holds."""
+    return ToyDocuments([np.frombuffer(text.encode(), np.uint8) for text in texts], np.uint8)
+
+
+def toy_plan(count: int, key: str, config: BatchConfig) -> Plan:
+    """Rows of documents, or drawn from pieces of DNA."""
+    if config.packing == "drawn":
+        vocabulary = VOCABULARY._replace(token_bp=TOY_BPE.token_bp)
+        return DrawnRows(make_pieces(make_texts(count, key=key)), config, vocabulary, TOY_BPE, 0)
+    return RowPlan(make_documents(count, key=key), config, VOCABULARY, 0)
 
 
 def toy_config(**changes: object) -> EncoderConfig:
@@ -111,16 +134,24 @@ def toy_fit(
     rows: int = 8,
     masking: MaskingConfig | None = None,
     bpe_dropout: float = 0.0,
+    reverse_complement: float = 0.0,
     **changes: object,
 ) -> TrainingResult:
     config = TrainConfig(**{**TOY_TRAIN, **changes})
-    batches = BatchConfig(packing=packing, row_tokens=32, rows=rows)
+    batches = BatchConfig(
+        packing=packing,
+        row_tokens=32,
+        rows=rows,
+        drawn_bp=40,
+        jitter_bp=10,
+        reverse_complement=reverse_complement,
+    )
     check = batches.model_copy(update={"rows": config.micro_rows})
     output.mkdir(parents=True, exist_ok=True)
     return fit(
         model or toy_model(),
-        train=RowPlan(make_documents(300), batches, VOCABULARY, 0),
-        validation=RowPlan(make_documents(60, key="check"), check, VOCABULARY, 0),
+        train=toy_plan(300, "toy", batches),
+        validation=toy_plan(60, "check", check),
         masking=masking or MaskingConfig(),
         config=config,
         seed=3,

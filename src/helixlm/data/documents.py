@@ -3,7 +3,8 @@
 In and out: documents, each a row of token ids. On disk: `tokens-00000.bin` and on, flat and
 little-endian with nothing but ids in them, and `ends.npy`, the end of each document counted in
 tokens through all files. A document never spans two files, so each is one slice of one map. What
-a whole store is, and its manifest, belongs to `store.py`.
+a whole store is, and its manifest, belongs to `store.py`; and to `letters.py`, where a token is a
+letter, its id the byte, and the files are `letters-00000.bin` and on.
 
 Reading costs no memory but the pages that are touched, and a `DocumentStore` can be sent to
 worker processes: only its paths travel, and each process opens the maps on first use.
@@ -86,14 +87,28 @@ class DocumentWriter(contextlib.AbstractContextManager["DocumentWriter"]):
         Ids must be below it.
     shard_tokens : int
         Most tokens in a file; a document that is longer gets a file for itself.
+    dtype : numpy dtype, optional
+        Of the ids; `store_dtype` if not given.
+    stem : str
+        What the names of the files begin with.
     """
 
-    def __init__(self, folder: Path, split: str, vocab_size: int, shard_tokens: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        vocab_size: int,
+        shard_tokens: int,
+        *,
+        dtype: np.dtype[Any] | None = None,
+        stem: str = "tokens",
+    ) -> None:
         self.folder = folder
         self.split = split
         self.vocab_size = vocab_size
         self.shard_tokens = shard_tokens
-        self.dtype = store_dtype(vocab_size)
+        self.dtype = store_dtype(vocab_size) if dtype is None else dtype
+        self.stem = stem
         self.num_documents = 0  # written; those of the batch come on top
         self.num_tokens = 0
         self._batch: list[NDArray[Any]] = []
@@ -147,7 +162,7 @@ class DocumentWriter(contextlib.AbstractContextManager["DocumentWriter"]):
         document = start = 0
         while document < len(ends):
             if self._file is None:
-                name = f"{self.split}/tokens-{len(self._files):05d}.bin"
+                name = f"{self.split}/{self.stem}-{len(self._files):05d}.bin"
                 self._file = _HashedFile(self.folder, name)
             room = self.shard_tokens - self._file.bytes // self.dtype.itemsize
             stop = int(np.searchsorted(ends, start + room, side="right"))  # documents that fit
@@ -215,7 +230,7 @@ class DocumentStore:
     num_documents, num_tokens : int
         How many there are.
     dtype : numpy dtype
-        Of the ids, little-endian uint16 or uint32.
+        Of the ids, little-endian uint16 or uint32; uint8 for letters.
     """
 
     def __init__(self, folder: Path, split: StoreSplit, dtype: np.dtype[Any]) -> None:
@@ -288,7 +303,7 @@ class DocumentStore:
 
         Returns
         -------
-        ndarray, uint16 or uint32, shape (stop - start,)
+        ndarray of `dtype`, shape (stop - start,)
             A read-only view where the range lies in one shard, else a copy.
 
         Raises
@@ -321,7 +336,7 @@ class DocumentStore:
 
         Returns
         -------
-        ndarray, uint16 or uint32, shape (sum of lengths,)
+        ndarray of `dtype`, shape (sum of lengths,)
             A copy: ``concatenate([tokens(s, s + n) for s, n in zip(starts, lengths)])``.
 
         Raises

@@ -9,7 +9,9 @@ tokenizer and the corpus by their hashes. Special tokens, packing and masking ar
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from helixlm.data.documents import (
@@ -37,6 +39,7 @@ __all__ = [
     "StoreManifest",
     "TokenStore",
     "open_store",
+    "write_splits",
     "write_store",
 ]
 
@@ -131,18 +134,13 @@ def write_store(
         logger.info("%s: the token store is there already", output)
         return found
     with new_folder(output) as folder:
-        splits: dict[str, StoreSplit] = {}
-        done = 0
-        for split, stream in documents.items():
-            with DocumentWriter(folder, split, vocab_size, shard_tokens) as writer:
-                for document in stream:
-                    writer.add(document)
-                    done += 1
-                    if progress and done % _PROGRESS_DOCUMENTS == 0:
-                        progress(done, None)
-                splits[split] = writer.finish()
-        if progress:
-            progress(done, done)
+        splits = write_splits(
+            folder,
+            documents,
+            vocab_size=vocab_size,
+            shard_tokens=shard_tokens,
+            progress=progress,
+        )
         manifest = StoreManifest(
             vocab_size=vocab_size,
             dtype=store_dtype(vocab_size).newbyteorder("=").name,
@@ -153,6 +151,56 @@ def write_store(
         )
         write_manifest(folder, manifest)
     return manifest
+
+
+def write_splits(
+    folder: Path,
+    documents: Mapping[str, Iterable[ArrayLike]],
+    *,
+    vocab_size: int,
+    shard_tokens: int,
+    dtype: np.dtype[Any] | None = None,
+    stem: str = "tokens",
+    progress: Callable[[int, int | None], None] | None = None,
+) -> dict[str, StoreSplit]:
+    """Write the documents of each split into a folder; see `DocumentWriter`.
+
+    Parameters
+    ----------
+    folder : Path
+        An empty folder.
+    documents : mapping of str to iterable of int array, shape (n,)
+        For each split, its documents; read once, one at a time.
+    vocab_size, shard_tokens, dtype, stem
+        As for `DocumentWriter`.
+    progress : callable, optional
+        Called as ``progress(documents_done, None)``, and with the total at the end.
+
+    Returns
+    -------
+    dict of str to StoreSplit
+        What was written.
+
+    Raises
+    ------
+    StoreError
+        If an id is not below `vocab_size`, or a document or a split is empty.
+    """
+    splits: dict[str, StoreSplit] = {}
+    done = 0
+    for split, stream in documents.items():
+        with DocumentWriter(
+            folder, split, vocab_size, shard_tokens, dtype=dtype, stem=stem
+        ) as writer:
+            for document in stream:
+                writer.add(document)
+                done += 1
+                if progress and done % _PROGRESS_DOCUMENTS == 0:
+                    progress(done, None)
+            splits[split] = writer.finish()
+    if progress:
+        progress(done, done)
+    return splits
 
 
 def _records(manifest: StoreManifest) -> list[FileRecord]:

@@ -7,6 +7,7 @@ done is skipped, and training goes on from the newest checkpoint. The folder:
     RUN/corpus/         windows as Parquet       RUN/checkpoints/    to resume from
     RUN/tokenizer/      for AutoTokenizer        RUN/model/          for AutoModelForMaskedLM
     RUN/store/          token ids                RUN/summary.json    what came out
+    RUN/letters/        in place of the store, where windows are drawn while training runs
 """
 
 import fcntl
@@ -37,13 +38,14 @@ from helixlm.models.init import begin_at_frequencies, initialise
 from helixlm.pipeline.machine import processor_name, require_compiler
 from helixlm.pipeline.prepare import prepare
 from helixlm.pipeline.progress import Reporter, Silent
-from helixlm.pipeline.stages import make_store, make_tokenizer, vocabulary_of
+from helixlm.pipeline.stages import make_letters, make_store, make_tokenizer, vocabulary_of
 from helixlm.recipes.load import compare_recipes, load_recipe, recipe_yaml
 from helixlm.recipes.schema import Recipe
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import Tokenizer
 from helixlm.tokenizers.bpe import row_dropout
-from helixlm.train.batches import RowPlan
+from helixlm.train.batches import Plan, RowPlan, Vocabulary
+from helixlm.train.drawn import DrawnRows
 from helixlm.train.loop import TrainingResult, fit
 from helixlm.train.metrics import read_lines
 from helixlm.version import __version__
@@ -137,7 +139,7 @@ def pretrain(
         rate = resolved.batches.bpe_dropout
         dropout = row_dropout(tokenizer, rate) if rate else None
         vocabulary = vocabulary_of(tokenizer)
-        store = make_store(source, tokenizer, run / "store", report)
+        train, validation = _plans(run, resolved, source, tokenizer, vocabulary, report)
         config = resolved.model.encoder(vocab_size=vocabulary.size, pad_token_id=vocabulary.pad)
         if resolved.batches.row_tokens > config.max_tokens:
             needed = resolved.batches.row_tokens + config.max_positions - config.max_tokens
@@ -150,16 +152,14 @@ def pretrain(
         seed = int(CounterRng("weights", resolved.seed).words(1)[0] >> 1)
         initialise(model, config, torch.Generator().manual_seed(seed), tokenizer.tokens)
         if config.initialisation == "local":
-            counts = store.split("train").count_tokens(vocabulary.size)
-            begin_at_frequencies(model.head, counts)
+            begin_at_frequencies(model.head, train.counted().count_tokens(vocabulary.size))
         parameters = num_parameters(config)
         report.line(f"{parameters:,} parameters, vocabulary {vocabulary.size:,}")
-        micro = resolved.batches.model_copy(update={"rows": resolved.train.micro_rows})
         with report.training("Training", resolved.train.steps) as progress:
             training = fit(
                 model,
-                train=RowPlan(store.split("train"), resolved.batches, vocabulary, resolved.seed),
-                validation=RowPlan(store.split("validation"), micro, vocabulary, resolved.seed),
+                train=train,
+                validation=validation,
                 masking=resolved.masking,
                 config=resolved.train,
                 seed=resolved.seed,
@@ -178,7 +178,7 @@ def pretrain(
         summary = _summary(resolved, source, tokenizer, training, parameters, device)
         summary["neighbour_difference_error"] = _difference_error(run, training)
         summary["corpus"] = str(source.path.resolve())
-        summary["epochs"] = training.tokens / max(1, store.split("train").num_tokens)
+        summary["epochs"] = training.step * resolved.batches.rows / train.num_rows
         write_json(run / "summary.json", summary)
     return PretrainResult(run, exported, training, parameters, summary)
 
@@ -285,6 +285,30 @@ def _corpus(
             recipe, run / "corpus", fasta=fasta, species=species, assembly=assembly, report=report
         )
     return open_corpus(run / "corpus")
+
+
+def _plans(
+    run: Path,
+    recipe: Recipe,
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
+    report: Reporter,
+) -> tuple[Plan, Plan]:
+    """Make the store of a run; return its rows of training and of validation."""
+    config, seed = recipe.batches, recipe.seed
+    check = config.model_copy(update={"rows": recipe.train.micro_rows})
+    if config.packing == "drawn":
+        letters = make_letters(corpus, tokenizer, run / "letters", report)
+        return (
+            DrawnRows(letters.split("train"), config, vocabulary, tokenizer, seed),
+            DrawnRows(letters.split("validation"), check, vocabulary, tokenizer, seed),
+        )
+    store = make_store(corpus, tokenizer, run / "store", report)
+    return (
+        RowPlan(store.split("train"), config, vocabulary, seed),
+        RowPlan(store.split("validation"), check, vocabulary, seed),
+    )
 
 
 def _export(run: Path, training: TrainingResult, tokenizer: Tokenizer) -> Path:

@@ -1,4 +1,4 @@
-"""The stages between a FASTA file and a token store, each skipped when it is done.
+"""The stages between a FASTA file and a store of tokens or letters, each skipped when it is done.
 
 A stage writes a folder that appears whole under its name, so a stage whose folder is there is
 done; what it was made with stands in its manifest and is compared.
@@ -21,6 +21,7 @@ from helixlm.data.folder import (
     refuse_differences,
     write_manifest,
 )
+from helixlm.data.letters import LetterStore, open_letters, write_letters
 from helixlm.data.store import TokenStore, open_store, write_store
 from helixlm.errors import StateError
 from helixlm.pipeline.progress import Reporter
@@ -147,8 +148,7 @@ def make_store(corpus: Corpus, tokenizer: Tokenizer, output: Path, report: Repor
     """Encode every window of a corpus into a token store, or open the one that is there."""
     splits = list(corpus.manifest.splits)
     total = sum(corpus.num_windows(split) for split in splits)
-    if tokenizer.keeps_case:
-        logger.info("the tokenizer knows no lower case: soft-masked bases are given in upper case")
+    _say_case(tokenizer)
     with report.stage("Encoding the corpus", total) as progress:
         write_store(
             output,
@@ -159,6 +159,31 @@ def make_store(corpus: Corpus, tokenizer: Tokenizer, output: Path, report: Repor
             progress=progress,
         )
     return open_store(output)
+
+
+def make_letters(
+    corpus: Corpus, tokenizer: Tokenizer, output: Path, report: Reporter
+) -> LetterStore:
+    """Copy every window of a corpus into a letter store, or open the one that is there.
+
+    The tokenizer encodes what training draws; here it only tells what it makes of lower case.
+    """
+    splits = list(corpus.manifest.splits)
+    total = sum(corpus.num_windows(split) for split in splits)
+    _say_case(tokenizer)
+    with report.stage("Copying the letters of the corpus", total) as progress:
+        write_letters(
+            output,
+            {split: corpus.iter_sequences(split) for split in splits},
+            corpus_sha256=corpus.manifest.corpus_sha256,
+            progress=progress,
+        )
+    return open_letters(output)
+
+
+def _say_case(tokenizer: Tokenizer) -> None:
+    if tokenizer.keeps_case:
+        logger.info("the tokenizer knows no lower case: soft-masked bases are given in upper case")
 
 
 def encode_documents(tokenizer: Tokenizer, sequences: Iterator[str]) -> Iterator[NDArray[np.int32]]:

@@ -5,7 +5,8 @@ micro-batches of fixed shapes, masked and ready for the model. A `RowPlan` says 
 documents lie in which row; the order of the rows changes with the epoch, and both follow from
 the seed alone. So step 1,000 holds the same rows and masks in a run that was killed and resumed,
 with any number of loader workers and on any number of devices. With BPE dropout, each row is
-encoded anew whenever it comes up; the plan is that of the store, which is made without.
+encoded anew whenever it comes up; the plan is that of the store, which is made without. Rows that
+are drawn and encoded while training runs are in `drawn.py`.
 
 Shape letters: B rows of a micro-batch, L tokens in a row, M slots for masked tokens.
 """
@@ -15,7 +16,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from helixlm.errors import InputError
@@ -36,21 +37,41 @@ class BatchConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    packing: Literal["documents", "concatenate"] = "documents"
+    packing: Literal["documents", "concatenate", "drawn"] = "documents"
     """Whole documents side by side in a row, apart in attention; or, as TinyDNABERT does, 1,000
-    documents at a time joined with their special tokens, cut into full rows, the rest dropped."""
+    documents at a time joined with their special tokens, cut into full rows, the rest dropped; or,
+    as Nucleotide Transformer does, one window a row, drawn from its piece of the corpus anew in
+    every epoch and tokenized then."""
     row_tokens: int = Field(512, ge=8)
-    """Tokens in a row, special tokens and padding included."""
+    """Tokens in a row, special tokens and padding included. A drawn window is cut at it."""
+    drawn_bp: int = Field(12_000, ge=1)
+    """drawn: length of a window, bp. A piece that is shorter is taken whole."""
+    jitter_bp: int = Field(200, ge=1)
+    """drawn: the start of a window is uniform over the first so many positions of its piece, or
+    over those from which a whole window is left, if they are fewer."""
+    reverse_complement: float = Field(0.0, ge=0, le=1)
+    """drawn: probability that a window is read from the other strand."""
     rows: int = Field(128, ge=1)
     """Rows of one optimiser step, over all devices and micro-batches."""
     bpe_dropout: float = Field(0.0, ge=0, lt=1)
     """Probability that byte-pair encoding leaves a merge out (BPE dropout), drawn anew whenever a
     training row comes up; 0: never; 0.1 is usual. A piece of a document keeps its number of tokens,
-    so it shows fewer bases. Validation is always without. For tokenizer.kind bpe alone."""
+    so it shows fewer bases; a drawn window has as many tokens as it gets. Validation is always
+    without. For tokenizer.kind bpe alone."""
+
+    @model_validator(mode="after")
+    def _strands_are_drawn(self) -> "BatchConfig":
+        if self.reverse_complement and self.packing != "drawn":
+            raise ValueError(
+                f"reverse_complement {self.reverse_complement} turns windows around before they "
+                f"are tokenized, and those of packing {self.packing!r} are tokens already: set "
+                "reverse_complement to 0, or packing to 'drawn'"
+            )
+        return self
 
 
 class Documents(Protocol):
-    """What is needed of a split of a token store."""
+    """What is needed of a split of a token store, or of a letter store."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -62,6 +83,9 @@ class Documents(Protocol):
 
     def tokens(self, start: int, stop: int) -> NDArray[np.integer]:
         """Return the tokens from `start` to `stop` of all documents laid end to end."""
+
+    def count_tokens(self, vocab_size: int) -> NDArray[np.int64]:
+        """Return how often each id occurs, int64, shape (vocab_size,)."""
 
 
 class Vocabulary(NamedTuple):
@@ -84,6 +108,17 @@ class Vocabulary(NamedTuple):
         """Ids of all tokens that are not special, ascending."""
         return np.setdiff1d(np.arange(self.size), self.special)
 
+    @property
+    def num_added(self) -> int:
+        """Tokens that `wrap` adds."""
+        return (self.bos is not None) + (self.eos is not None)
+
+    def wrap(self, tokens: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Put bos before and eos behind a document, as far as there are these."""
+        before = [] if self.bos is None else [self.bos]
+        after = [] if self.eos is None else [self.eos]
+        return np.concatenate([before, tokens, after], dtype=np.int64, casting="unsafe")
+
 
 class Row(NamedTuple):
     """A row before masking."""
@@ -91,6 +126,38 @@ class Row(NamedTuple):
     ids_L: NDArray[np.int64]
     document_L: NDArray[np.int32] | None
     """0 for padding, 1, 2, ... for the documents; None if the whole row is one document."""
+
+
+class Sample(NamedTuple):
+    """A place in a stream: the key of all that is drawn for the row that comes up there."""
+
+    purpose: str
+    """Training or validation."""
+    seed: int
+    number: int
+    """Counted from the first row of the first epoch on."""
+
+
+class Plan(Protocol):
+    """The rows of one split: how many there are, and what each holds when it comes up."""
+
+    @property
+    def config(self) -> BatchConfig:
+        """Packing and row length."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Special tokens and bases per token."""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of an epoch."""
+
+    def row(self, index: int, sample: Sample, dropout: RowDropout | None) -> Row:
+        """Return a row, 0 <= index < num_rows, as it is at a place in the stream."""
+
+    def counted(self) -> Documents:
+        """Return the documents whose tokens tell what is frequent, without dropout."""
 
 
 class MicroBatch(NamedTuple):
@@ -172,13 +239,10 @@ class RowPlan:
     def __init__(
         self, documents: Documents, config: BatchConfig, vocabulary: Vocabulary, seed: int
     ) -> None:
+        assert config.packing != "drawn", "DrawnRows draws windows"
         self.documents = documents
         self.config = config
         self.vocabulary = vocabulary
-        bos, eos = vocabulary.bos, vocabulary.eos
-        self._before = np.array([] if bos is None else [bos], dtype=np.int64)
-        self._after = np.array([] if eos is None else [eos], dtype=np.int64)
-        self._num_added = len(self._before) + len(self._after)
         if config.packing == "documents":
             self._plan_packing(seed)
         else:
@@ -192,7 +256,7 @@ class RowPlan:
 
     def _plan_packing(self, seed: int) -> None:
         """Cut documents that are longer than a row, then pack the pieces."""
-        room = self.config.row_tokens - self._num_added
+        room = self.config.row_tokens - self.vocabulary.num_added
         lengths = np.asarray(self.documents.lengths, dtype=np.int64)
         starts = np.asarray(self.documents.ends, dtype=np.int64) - lengths
         pieces = -(-lengths // room)
@@ -202,7 +266,8 @@ class RowPlan:
         stop = np.minimum(start + room, np.repeat(starts + lengths, pieces))
         order = CounterRng("packing", seed).permutation(len(start))
         start, stop = start[order], stop[order]
-        row = _best_fit(stop - start + self._num_added, self.config.row_tokens, OPEN_ROWS)
+        added = stop - start + self.vocabulary.num_added
+        row = _best_fit(added, self.config.row_tokens, OPEN_ROWS)
         by_row = np.argsort(row, kind="stable")
         self._start, self._stop = start[by_row], stop[by_row]
         self.num_rows = int(row.max()) + 1 if len(row) else 0
@@ -210,7 +275,7 @@ class RowPlan:
 
     def _plan_cutting(self) -> None:
         """Count the full rows of each group of documents."""
-        added = np.asarray(self.documents.lengths, dtype=np.int64) + self._num_added
+        added = np.asarray(self.documents.lengths, dtype=np.int64) + self.vocabulary.num_added
         # Position of each document's end in the joined stream, special tokens counted.
         self._joined_ends = np.cumsum(added)
         last = np.minimum(
@@ -222,14 +287,35 @@ class RowPlan:
         self._group_row_ends = np.cumsum(rows)
         self.num_rows = int(rows.sum())
 
-    def row(self, index: int) -> Row:
-        """Return one row, 0 <= index < num_rows, with its special tokens."""
-        if self.config.packing == "documents":
-            return self._packed_row(index)
-        return self._cut_row(index)
+    def row(
+        self, index: int, sample: Sample | None = None, dropout: RowDropout | None = None
+    ) -> Row:
+        """Return one row with its special tokens.
 
-    def _wrap(self, tokens: NDArray[np.integer]) -> NDArray[np.int64]:
-        return np.concatenate([self._before, tokens, self._after])
+        Parameters
+        ----------
+        index : int
+            Number of the row, 0 <= index < num_rows.
+        sample : Sample, optional
+            Where in the stream it comes up; without dropout it is the same everywhere.
+        dropout : RowDropout, optional
+            Encode the row anew; its length and its special tokens stay, see `redraw_row`.
+        """
+        packed = self.config.packing == "documents"
+        row = self._packed_row(index) if packed else self._cut_row(index)
+        if dropout is None:
+            return row
+        assert sample is not None, "dropout is drawn for a sample"
+        table, p = dropout
+        document_L = (
+            np.zeros(len(row.ids_L), np.int32) if row.document_L is None else row.document_L
+        )
+        uniform = CounterRng("bpe dropout", *sample).uniform(num_draws(table, row.ids_L))
+        return row._replace(ids_L=redraw_row(table, row.ids_L, document_L, p, uniform))
+
+    def counted(self) -> Documents:
+        """Return the documents that the rows are made of."""
+        return self.documents
 
     def _packed_row(self, index: int) -> Row:
         ids_L = np.full(self.config.row_tokens, self.vocabulary.pad, dtype=np.int64)
@@ -238,7 +324,7 @@ class RowPlan:
         at = 0
         for number, piece in enumerate(range(first, int(self._row_ends[index])), start=1):
             tokens = self.documents.tokens(int(self._start[piece]), int(self._stop[piece]))
-            wrapped = self._wrap(tokens)
+            wrapped = self.vocabulary.wrap(tokens)
             ids_L[at : at + len(wrapped)] = wrapped
             document_L[at : at + len(wrapped)] = number
             at += len(wrapped)
@@ -255,9 +341,8 @@ class RowPlan:
         at = begin
         while at < stop:
             end = int(self.documents.ends[document])
-            parts.append(
-                self._wrap(self.documents.tokens(end - int(self.documents.lengths[document]), end))
-            )
+            tokens = self.documents.tokens(end - int(self.documents.lengths[document]), end)
+            parts.append(self.vocabulary.wrap(tokens))
             at += len(parts[-1])
             document += 1
         joined = np.concatenate(parts)
@@ -269,12 +354,12 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
 
     Parameters
     ----------
-    plan : RowPlan
-        Which tokens lie in which row.
+    plan : Plan
+        What each row holds.
     masking : MaskingConfig
         Masking rates.
     seed : int
-        Seed of row order and masks.
+        Seed of row order, masks and all else that is drawn.
     micro_rows : int
         Rows of one forward pass; memory, not numbers, depend on it.
     rank, world_size : int
@@ -282,8 +367,7 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
     purpose : str
         Names the stream: training and validation draw different masks.
     dropout : RowDropout, optional
-        Encode each row anew with BPE dropout. Its length and its special tokens stay: each piece
-        between them keeps its number of tokens, see `redraw_row`.
+        Encode each row anew with BPE dropout, see `Plan.row`.
 
     Raises
     ------
@@ -294,7 +378,7 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
 
     def __init__(
         self,
-        plan: RowPlan,
+        plan: Plan,
         masking: MaskingConfig,
         *,
         seed: int,
@@ -354,26 +438,17 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
             micro.append(part)
         return StepBatch(step, micro, num_masked, masked_bp, num_tokens)
 
-    def _row(self, sample: int) -> Row:
-        """Return the row of the global sample number, with other ids if there is dropout."""
-        row = self.plan.row(self._row_of_sample(sample))
-        if self.dropout is None:
-            return row
-        table, p = self.dropout
-        document_L = (
-            np.zeros(len(row.ids_L), np.int32) if row.document_L is None else row.document_L
-        )
-        rng = CounterRng("bpe dropout", self.purpose, self.seed, sample)
-        uniform = rng.uniform(num_draws(table, row.ids_L))
-        return row._replace(ids_L=redraw_row(table, row.ids_L, document_L, p, uniform))
-
-    def _micro_batch(self, samples: range) -> MicroBatch:
-        rows = [self._row(sample) for sample in samples]
+    def _micro_batch(self, numbers: range) -> MicroBatch:
+        samples = [Sample(self.purpose, self.seed, number) for number in numbers]
+        rows = [
+            self.plan.row(self._row_of_sample(sample.number), sample, self.dropout)
+            for sample in samples
+        ]
         masked = [
             mask_row(
                 row.ids_L,
                 self._maskable[row.ids_L],
-                CounterRng("mask", self.purpose, self.seed, sample),
+                CounterRng("mask", *sample),
                 config=self.masking,
                 mask_id=self.plan.vocabulary.mask,
                 random_ids=self._regular,

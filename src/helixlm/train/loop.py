@@ -29,7 +29,7 @@ from helixlm.models.heads import MaskedLM
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe_dropout import RowDropout
 from helixlm.train.baselines import Baselines, counting_baselines, standard_error
-from helixlm.train.batches import RowPlan, StepBatch, TrainingStream
+from helixlm.train.batches import Plan, StepBatch, TrainingStream
 from helixlm.train.checkpoint import (
     checkpoint_name,
     latest_checkpoint,
@@ -98,8 +98,8 @@ def seed_of_pass(seed: int, step: int, micro: int, rank: int) -> int:
 def fit(
     model: MaskedLM,
     *,
-    train: RowPlan,
-    validation: RowPlan,
+    train: Plan,
+    validation: Plan,
     masking: MaskingConfig,
     config: TrainConfig,
     seed: int,
@@ -116,14 +116,14 @@ def fit(
     ----------
     model : MaskedLM
         Freshly initialised; overwritten when the run resumes.
-    train, validation : RowPlan
+    train, validation : Plan
         Rows of both splits.
     masking : MaskingConfig
         Masking rates, for both.
     config : TrainConfig
         Settings of the loop.
     seed : int
-        Seed of row order, masks and both kinds of dropout.
+        Seed of row order, drawn windows, masks and both kinds of dropout.
     output : Path
         The run's folder; `checkpoints/` and `metrics.jsonl` are written there.
     save_tokenizer : callable
@@ -188,8 +188,8 @@ class _Run:
         accelerator: Accelerator,
         model: MaskedLM,
         *,
-        train: RowPlan,
-        validation: RowPlan,
+        train: Plan,
+        validation: Plan,
         masking: MaskingConfig,
         config: TrainConfig,
         seed: int,
@@ -311,7 +311,7 @@ class _Run:
         """Take the steps that are left; log, validate and save on the way."""
         config = self.config
         self.baselines = counting_baselines(
-            self.train_plan.documents,
+            self.train_plan.counted(),
             self.checks,
             vocabulary=self.train_plan.vocabulary,
             masking=self.masking,
