@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helixlm.compute import Compute
-from helixlm.data import corpus_tasks, window_files
+from helixlm.data import corpus_rows, corpus_tasks, window_files
 from helixlm.data import prepare as prepare_module
 from helixlm.data.corpus import CorpusError, open_corpus
 from helixlm.data.fasta import FastaError
@@ -269,7 +269,7 @@ def test_other_settings_for_a_finished_corpus_are_refused(fasta, tmp_path):
         stream.write(">more\nACGT\n")
     with pytest.raises(StateError, match=r"SHA-256 of .*genome.fa \('\w{12}' there, '\w{12}' now"):
         prepare(fasta, tmp_path / "corpus", species="S. testi")
-    with pytest.raises(StateError, match="number of FASTA files"):
+    with pytest.raises(StateError, match="number of files"):
         prepare([fasta, fasta], tmp_path / "corpus")
     assert all_bytes(tmp_path / "corpus") == before
 
@@ -301,7 +301,7 @@ def test_damaged_files_are_noticed(fasta, tmp_path):
 def test_an_interrupted_run_goes_on_with_what_is_finished(fasta, tmp_path, monkeypatch):
     monkeypatch.setattr(corpus_tasks, "TASK_BP", 2000)
     whole = prepare(fasta, tmp_path / "whole")
-    cut, cuts = corpus_tasks.cut, []
+    cut, cuts = corpus_rows.cut, []
 
     def failing(letters, contig, config, seed, start, stop):
         cuts.append((contig, start))
@@ -309,7 +309,7 @@ def test_an_interrupted_run_goes_on_with_what_is_finished(fasta, tmp_path, monke
             raise OSError("the cable came loose")
         return cut(letters, contig, config, seed, start, stop)
 
-    monkeypatch.setattr(corpus_tasks, "cut", failing)
+    monkeypatch.setattr(corpus_rows, "cut", failing)
     with pytest.raises(OSError, match="the cable came loose"):
         prepare(fasta, tmp_path / "corpus")
     assert not (tmp_path / "corpus").exists()
@@ -354,12 +354,13 @@ def test_genomes_are_told_apart_by_their_species(fasta, tmp_path):
     split = SplitConfig(validation_contigs=("one:chr1",))
     manifest = prepare_corpus(sources, tmp_path / "corpus", windows=WINDOWS, split=split)
     rows = [
-        pq.read_table(tmp_path / "corpus" / shard.file).to_pylist()
+        row
         for found in manifest.splits.values()
         for shard in found.shards
+        for row in pq.read_table(tmp_path / "corpus" / shard.file).to_pylist()
     ]
     places = {
-        (row["species"], row["assembly"], row["contig"], row["split"]) for row in sum(rows, [])
+        (row["species"], row["assembly"], row["contig"], row["split"]) for row in rows
     }
     assert places == {
         ("one", "o1", "chr1", "validation"),
@@ -368,7 +369,7 @@ def test_genomes_are_told_apart_by_their_species(fasta, tmp_path):
         ("two", "t1", "chr1", "train"),
     }
     for source, found in zip(manifest.sources, ("one", "two"), strict=True):
-        bases = sum(len(row["sequence"]) for row in sum(rows, []) if row["species"] == found)
+        bases = sum(len(row["sequence"]) for row in rows if row["species"] == found)
         assert sum(tally.bases for tally in source.tallies.values()) == bases
     assert manifest.validation_contigs == ("one:chr1",)
 
@@ -382,9 +383,10 @@ def test_a_weight_is_the_mean_number_of_copies(fasta, tmp_path):
         manifest = prepare_corpus([source], tmp_path / str(weight), **settings)
         windows = list(open_corpus(tmp_path / str(weight)).iter_windows("train"))
         found[weight] = windows
-        assert manifest.splits["validation"] == open_corpus(tmp_path / "1").manifest.splits[
-            "validation"
-        ]  # not weighted
+        assert (
+            manifest.splits["validation"]
+            == open_corpus(tmp_path / "1").manifest.splits["validation"]
+        )  # not weighted
     assert found[2] == [window for window in found[1] for _ in range(2)]
     assert set(found[0.5]) < set(found[1]) == set(found[1.25])
     assert len(found[0.5]) == pytest.approx(len(found[1]) / 2, rel=0.2)
@@ -433,7 +435,7 @@ def test_a_file_that_changes_while_it_is_read(fasta, tmp_path, monkeypatch):
 
 
 def test_inputs_that_are_not_there(fasta, tmp_path):
-    with pytest.raises(SourceError, match="expected at least one genome .*, found none"):
+    with pytest.raises(SourceError, match=r"expected at least one genome .*, found none"):
         prepare_corpus([], tmp_path / "corpus")
     with pytest.raises(SourceError, match=r"nowhere.fa: expected a file .*, found nothing there"):
         prepare(tmp_path / "nowhere.fa", tmp_path / "corpus")

@@ -78,7 +78,7 @@ def test_two_runs_cannot_work_on_one_folder(tmp_path):
 
 def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path):
     with (
-        pytest.raises(StateError, match="disk or a quota is full.*is kept in .*run the same"),
+        pytest.raises(StateError, match=r"disk or a quota is full.*is kept in .*run the same"),
         unfinished_folder(tmp_path / "out", Plan(what="a")) as work,
     ):
         (work / "part").write_text("1")

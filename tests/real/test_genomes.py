@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from helixlm.data.corpus import open_corpus
-from helixlm.data.prepare import prepare_corpus
-from helixlm.data.sources import Source
 from helixlm.data.fasta import iter_chunks, scan_fasta
 from helixlm.data.fasta_index import FastaFile
+from helixlm.data.prepare import prepare_corpus
+from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig, check_leaks
 from helixlm.seq.ops import reverse_complement
 from helixlm.tokenizers.base import TokenizerConfig
@@ -31,7 +31,9 @@ def yeast(data):
 @pytest.fixture(scope="module")
 def yeast_corpus(yeast, tmp_path_factory):
     output = tmp_path_factory.mktemp("yeast") / "corpus"
-    prepare_corpus([Source(fasta=yeast)], output, split=SplitConfig(validation_contigs=("chrIV", "chrXI")))
+    prepare_corpus(
+        [Source(fasta=yeast)], output, split=SplitConfig(validation_contigs=("chrIV", "chrXI"))
+    )
     return open_corpus(output)
 
 

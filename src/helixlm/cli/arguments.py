@@ -72,6 +72,18 @@ Sources = Annotated[
         help="Instead of --fasta: a YAML file that lists genomes with species, files and weights.",
     ),
 ]
+Vcf = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--vcf", help="Genotypes (VCF, BCF): haplotypes of one individual for each window."
+    ),
+]
+Gff = Annotated[
+    Path | None, typer.Option("--gff", help="Annotation (GFF3): coding sequences, features.")
+]
+Bed = Annotated[
+    Path | None, typer.Option("--bed", help="Intervals (BED) outside which nothing is taken.")
+]
 Workers = Annotated[
     int, typer.Option("--workers", min=1, help="Processes to work in. They change no result.")
 ]

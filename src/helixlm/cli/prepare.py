@@ -4,7 +4,9 @@ import typer
 
 from helixlm.cli.arguments import (
     Assembly,
+    Bed,
     Fasta,
+    Gff,
     Output,
     Overrides,
     Ray,
@@ -12,6 +14,7 @@ from helixlm.cli.arguments import (
     Sources,
     Species,
     ValidationContigs,
+    Vcf,
     Workers,
     with_contigs,
 )
@@ -20,6 +23,9 @@ from helixlm.cli.arguments import (
 def prepare(
     output: Output,
     fasta: Fasta = None,
+    vcf: Vcf = None,
+    gff: Gff = None,
+    bed: Bed = None,
     sources: Sources = None,
     recipe: RecipeName = "tinydnabert",
     overrides: Overrides = None,
@@ -44,6 +50,9 @@ def prepare(
         recipe,
         output,
         fasta=fasta or [],
+        vcf=vcf or [],
+        gff=gff,
+        bed=bed,
         sources=sources,
         overrides=with_contigs(overrides, validation_contigs),
         species=species,
@@ -55,4 +64,5 @@ def prepare(
     with Terminal().stage("Looking for leaks") as progress:
         leaks = check_leaks(corpus, progress=progress)
     typer.echo(str(leaks))
-    typer.echo(f"Wrote {output}, described in {output / PAGE}\nNext: helixlm pretrain --recipe {recipe} --corpus {output} -o RUN")
+    typer.echo(f"Wrote {output}, described in {output / PAGE}")
+    typer.echo(f"Next: helixlm pretrain --recipe {recipe} --corpus {output} -o RUN")

@@ -103,13 +103,15 @@ def iter_coding_sequences(genome: Genome, annotation: Annotation) -> Iterator[Co
     for region in annotation.coding_regions():
         if region.contig in genome.contigs:
             num_found += 1
-            yield _sequence_of(region, genome, annotation)
+            yield splice(region, genome, annotation)
         else:
             missing[region.contig] = missing.get(region.contig, 0) + 1
     first = missing_contig(next(iter(missing)), genome.contigs) if missing else ""
     if not num_found:
         found = f"coding regions on other contigs than {genome.path} has" if missing else "no CDS"
-        raise CodingError(f"{annotation.path}: found {found}, expected coding regions of it {first}")
+        raise CodingError(
+            f"{annotation.path}: found {found}, expected coding regions of it {first}"
+        )
     if missing:
         logger.warning(
             "%s: %d coding regions are left out, on %d contigs that %s lacks (%s)",
@@ -182,7 +184,7 @@ def _book_row(record: CodingSequence) -> list[str]:
     return ["" if value is None else str(value) for value in placed[: len(BOOK_COLUMNS)]]
 
 
-def _sequence_of(region: CodingRegion, genome: Genome, annotation: Annotation) -> CodingSequence:
+def splice(region: CodingRegion, genome: Genome, annotation: Annotation) -> CodingSequence:
     segments, gene, transcript = region.segments, region.gene, region.transcript
     letters = genome.letters(region.contig)
     is_circular = region.contig in annotation.circular

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from helixlm.data.corpus_rows import VariantConfig
 from helixlm.data.folder import FileRecord, Manifest, check_files, read_manifest
 from helixlm.data.splits import SplitConfig
 from helixlm.data.tally import Tally
@@ -36,6 +37,13 @@ class InputFile(BaseModel, frozen=True, extra="forbid"):
     """Lengths in bp, in the order of the file."""
 
 
+class OtherFile(BaseModel, frozen=True, extra="forbid"):
+    """A file of genotypes, annotation or intervals."""
+
+    path: str
+    sha256: str
+
+
 class CorpusSource(BaseModel, frozen=True, extra="forbid"):
     """One genome, and what became of it."""
 
@@ -44,8 +52,14 @@ class CorpusSource(BaseModel, frozen=True, extra="forbid"):
     group: str
     weight: float
     inputs: tuple[InputFile, ...]
+    others: tuple[OtherFile, ...]
     tallies: dict[str, Tally]
     """By split; what was dropped stands in "train"."""
+
+    @property
+    def files(self) -> tuple[InputFile | OtherFile, ...]:
+        """All files."""
+        return (*self.inputs, *self.others)
 
 
 class CorpusManifest(Manifest):
@@ -56,6 +70,7 @@ class CorpusManifest(Manifest):
     helixlm_version: str = __version__
     sources: tuple[CorpusSource, ...]
     windows: WindowConfig
+    variants: VariantConfig
     split: SplitConfig
     seed: int
     splits: dict[str, CorpusSplit]

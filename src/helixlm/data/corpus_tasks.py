@@ -1,42 +1,34 @@
 """The parts of a corpus: each is cut, counted and written on its own, by whichever worker is free.
 
-In: a `Job`, which says all that matters, and the number of a task. Out: at most one Parquet file for
-each split, and a `TaskResult`. A task covers some stretches of one genome, `TASK_BP` in all, so what
-it writes depends neither on the number of workers nor on the order in which they finish. A result
-that is there already is not made again.
+In: a `Job`, which says all that matters, and the number of a task. Out: at most one Parquet file
+for each split, and a `TaskResult`. A task covers some stretches of one genome, `TASK_BP` in all, so
+what it writes depends neither on the number of workers nor on the order in which they finish. A
+result that is there already is not made again.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from helixlm.data.genome import Genome, open_genome
-from helixlm.data.sources import Source
+from helixlm.data.corpus_rows import RowMaker, Stretch, VariantConfig
+from helixlm.data.genome import open_genome
+from helixlm.data.sources import Source, prefix_of
 from helixlm.data.splits import SPLITS, Assignment
 from helixlm.data.tally import Counting, Tally
 from helixlm.data.unfinished import SCRATCH
 from helixlm.data.window_files import CorpusShard, WindowWriter
-from helixlm.data.windows import Dropped, Window, WindowConfig, cut, unit_bp
+from helixlm.data.windows import Dropped, WindowConfig, unit_bp
 from helixlm.files import replace_file
-from helixlm.rng import CounterRng
 
 TASK_BP = 1 << 26
 """Bases of a task: some seconds of work, and files of some 20 MB."""
 TASKS = "tasks"
 GENOMES = "genomes"
 JOB = "job.json"
-
-
-class Stretch(NamedTuple):
-    """A part of a contig that is cut on its own; windows belong to where they begin."""
-
-    contig: str
-    start: int
-    stop: int
 
 
 class Task(BaseModel):
@@ -60,16 +52,14 @@ class Job(BaseModel):
 
     sources: tuple[Source, ...]
     windows: WindowConfig
+    variants: VariantConfig
     seed: int
     block_bp: int | None
     validation: dict[str, bytes]
-    """See `splits.Assignment`; by `Source.key`."""
+    """See `splits.Assignment`; names of contigs begin with `sources.prefix_of`."""
+    variant_files: tuple[dict[str, Path], ...]
+    """Of each genome: the file with the genotypes of a contig."""
     tasks: tuple[Task, ...]
-
-    @property
-    def assignment(self) -> Assignment:
-        """The split of every base."""
-        return Assignment(self.block_bp, self.validation)
 
 
 class TaskItem(NamedTuple):
@@ -155,7 +145,18 @@ def run_task(item: TaskItem) -> TaskResult:
             )
             for split in SPLITS
         }
-        for split, part in _parts(job, task, source, genome):
+        maker = RowMaker(
+            genome,
+            source,
+            prefix_of(job.sources, task.source),
+            job.windows,
+            job.variants,
+            job.seed,
+            Assignment(job.block_bp, job.validation),
+            job.variant_files[task.source],
+            counts,
+        )
+        for split, part in (row for stretch in task.stretches for row in maker.rows(stretch)):
             if isinstance(part, Dropped):
                 counts[split].drop(part)
             else:
@@ -171,36 +172,6 @@ def run_task(item: TaskItem) -> TaskResult:
     with replace_file(done) as temporary:
         temporary.write_text(result.model_dump_json(), encoding="utf-8")
     return result
-
-
-def _parts(
-    job: Job, task: Task, source: Source, genome: Genome
-) -> Iterator[tuple[str, Window | Dropped]]:
-    """Yield the windows of a task with their splits, and what is dropped."""
-    assignment = job.assignment
-    for contig, start, stop in task.stretches:
-        key = source.key(contig) if len(job.sources) > 1 else contig
-        for part in cut(genome.letters(contig), contig, job.windows, job.seed, start, stop):
-            if isinstance(part, Dropped):
-                yield "train", part
-                continue
-            split = assignment.split_of(key, part.start, part.end)
-            if split is None:
-                yield "train", Dropped(contig, part.start, part.end, "split_border")
-                continue
-            copies = _copies(source.weight, job.seed, key, part) if split == "train" else 1
-            if not copies:
-                yield split, Dropped(contig, part.start, part.end, "weight")
-            for _ in range(copies):
-                yield split, part
-
-
-def _copies(weight: float, seed: int, key: str, window: Window) -> int:
-    """Copies of a window: the weight, or one of the two integers beside it with that mean."""
-    if weight == int(weight):
-        return int(weight)
-    draw = CounterRng("copies", seed, key, window.start, window.end).uniform(1)[0]
-    return int(weight + draw)
 
 
 @lru_cache(maxsize=1)

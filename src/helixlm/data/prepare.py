@@ -17,6 +17,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from helixlm.compute import Compute, map_in_order
+from helixlm.data.corpus import (
+    CorpusError,
+    CorpusManifest,
+    CorpusSource,
+    InputFile,
+    OtherFile,
+)
+from helixlm.data.corpus_rows import VariantConfig, check_windows, find_variant_files
 from helixlm.data.corpus_tasks import (
     JOB,
     Job,
@@ -26,12 +34,6 @@ from helixlm.data.corpus_tasks import (
     genome_folder,
     plan_tasks,
     run_task,
-)
-from helixlm.data.corpus import (
-    CorpusError,
-    CorpusManifest,
-    CorpusSource,
-    InputFile,
 )
 from helixlm.data.folder import (
     MANIFEST,
@@ -43,9 +45,9 @@ from helixlm.data.folder import (
     write_manifest,
 )
 from helixlm.data.genome import Genome, GenomeSource
-from helixlm.data.sources import Source, check_sources
+from helixlm.data.sources import Source, check_sources, prefix_of
 from helixlm.data.splits import SPLITS, Assignment, SplitConfig, assign
-from helixlm.data.tally import Tally, total
+from helixlm.data.tally import total
 from helixlm.data.unfinished import SCRATCH, unfinished_folder
 from helixlm.data.window_files import CorpusSplit
 from helixlm.data.windows import DROP_REASONS, TinyDnabertWindows, WindowConfig
@@ -66,6 +68,7 @@ class _Plan(BaseModel):
     sources: tuple[Source, ...]
     files: tuple[tuple[str, int, int], ...]
     windows: WindowConfig
+    variants: VariantConfig
     split: SplitConfig
     seed: int
 
@@ -76,6 +79,7 @@ def prepare_corpus(
     *,
     windows: WindowConfig | None = None,
     split: SplitConfig | None = None,
+    variants: VariantConfig | None = None,
     seed: int = 0,
     compute: Compute | None = None,
     progress: Progress | None = None,
@@ -96,6 +100,9 @@ def prepare_corpus(
         How contigs are cut; TinyDNABERT's settings if not given.
     split : SplitConfig, optional
         How validation is held out; about a tenth, by whole contigs of all genomes, if not given.
+    variants : VariantConfig, optional
+        Whose haplotypes take the place of windows, where a source has genotypes; one individual's,
+        drawn for each window, if not given.
     seed : int
         Seed of all that is drawn.
     compute : Compute, optional
@@ -122,19 +129,24 @@ def prepare_corpus(
     """
     output = Path(output)
     sources = list(sources)
-    windows, split = windows or TinyDnabertWindows(), split or SplitConfig()
     check_sources(sources)
-    if (output / MANIFEST).exists():
-        return _made_before(output, sources, windows, split, seed)
-    refuse_existing(output)
-    files = _stamps(sources)
     plan = _Plan(
-        sources=tuple(sources), files=files, windows=windows, split=split, seed=seed
+        sources=tuple(sources),
+        files=_stamps(sources),
+        windows=windows or TinyDnabertWindows(),
+        variants=variants or VariantConfig(),
+        split=split or SplitConfig(),
+        seed=seed,
     )
+    for source in sources:
+        check_windows(source, plan.windows)
+    if (output / MANIFEST).exists():
+        return _made_before(output, plan)
+    refuse_existing(output)
     maker = _Maker(plan, compute or Compute(), progress)
     with unfinished_folder(output, plan) as work:
         manifest = maker.make(work)
-        if _stamps(sources) != files:
+        if _stamps(sources) != plan.files:
             raise CorpusError(f"{output}: an input file changed while it was read: run again")
         write_manifest(work, manifest)
     return manifest
@@ -157,9 +169,14 @@ class _Maker:
         job = Job(
             sources=self.plan.sources,
             windows=self.plan.windows,
+            variants=self.plan.variants,
             seed=self.plan.seed,
             block_bp=assignment.block_bp,
             validation=assignment.validation,
+            variant_files=tuple(
+                find_variant_files(source, genome)
+                for source, genome in zip(self.plan.sources, genomes, strict=True)
+            ),
             tasks=tuple(tasks),
         )
         results = self._run(work, job)
@@ -193,7 +210,7 @@ class _Maker:
         items = [TaskItem(work, sha256, number) for number in range(len(job.tasks))]
         num_bases = sum(task.num_bases for task in job.tasks)
         done = 0
-        results = []
+        results: list[TaskResult] = []
         for result in map_in_order(run_task, items, self.compute):
             done += job.tasks[len(results)].num_bases
             results.append(result)
@@ -212,9 +229,9 @@ def _assign(plan: _Plan, genomes: Sequence[Genome]) -> Assignment:
     """Decide what is held out, over the contigs of all genomes."""
     contigs: dict[str, int] = {}
     block_bases: dict[str, list[int]] | None = None if plan.split.by == "contig" else {}
-    for source, genome in zip(plan.sources, genomes, strict=True):
+    for number, genome in enumerate(genomes):
         for contig, length in genome.contigs.items():
-            key = source.key(contig) if len(genomes) > 1 else contig
+            key = prefix_of(plan.sources, number) + contig
             contigs[key] = length
             if block_bases is not None:
                 block_bases[key] = list(_bases_of_blocks(genome, contig, plan.split.block_bp))
@@ -265,11 +282,16 @@ def _manifest(
                 group=source.group,
                 weight=source.weight,
                 inputs=tuple(map(_input_file, genome.manifest.sources)),
+                others=tuple(
+                    OtherFile(path=str(path), sha256=file_sha256(path))
+                    for path in source.files[len(source.fasta) :]
+                ),
                 tallies=by_split,
             )
             for source, genome, by_split in zip(plan.sources, genomes, tallies, strict=True)
         ),
         windows=plan.windows,
+        variants=plan.variants,
         split=plan.split,
         seed=plan.seed,
         splits=splits,
@@ -292,21 +314,24 @@ def _input_file(source: GenomeSource) -> InputFile:
     return InputFile(path=source.path, sha256=source.sha256, contigs=source.contigs)
 
 
-def _made_before(
-    output: Path, sources: Sequence[Source], windows: WindowConfig, split: SplitConfig, seed: int
-) -> CorpusManifest:
+def _made_before(output: Path, plan: _Plan) -> CorpusManifest:
     """Return the manifest of a finished corpus, if it is the one that is asked for."""
     found = read_manifest(output, CorpusManifest)
     compared: dict[str, tuple[object, object]] = {
-        "seed": (found.seed, seed),
-        "number of genomes": (len(found.sources), len(sources)),
+        "seed": (found.seed, plan.seed),
+        "number of genomes": (len(found.sources), len(plan.sources)),
     }
-    for group, old, new in (("windows", found.windows, windows), ("split", found.split, split)):
+    groups: dict[str, tuple[BaseModel, BaseModel]] = {
+        "windows": (found.windows, plan.windows),
+        "variants": (found.variants, plan.variants),
+        "split": (found.split, plan.split),
+    }
+    for group, (old, new) in groups.items():
         there, wanted = old.model_dump(), new.model_dump()
         for name in {**there, **wanted}:
             compared[f"{group}.{name}"] = (there.get(name), wanted.get(name))
-    if len(found.sources) == len(sources):
-        for record, source in zip(found.sources, sources, strict=True):
+    if len(found.sources) == len(plan.sources):
+        for record, source in zip(found.sources, plan.sources, strict=True):
             compared |= _source_differences(record, source)
     refuse_differences(output, compared)
     check_files(output, found.files)
@@ -314,17 +339,15 @@ def _made_before(
     return found
 
 
-def _source_differences(
-    found: CorpusSource, wanted: Source
-) -> Mapping[str, tuple[object, object]]:
+def _source_differences(found: CorpusSource, wanted: Source) -> Mapping[str, tuple[object, object]]:
     name = wanted.species or "genome"
     compared: dict[str, tuple[object, object]] = {
         f"{name}: {field}": (getattr(found, field), getattr(wanted, field))
         for field in ("species", "assembly", "group", "weight")
     }
-    compared[f"{name}: number of FASTA files"] = (len(found.inputs), len(wanted.fasta))
-    if len(found.inputs) == len(wanted.fasta):
-        for record, path in zip(found.inputs, wanted.fasta, strict=True):
+    compared[f"{name}: number of files"] = (len(found.files), len(wanted.files))
+    if len(found.files) == len(wanted.files):
+        for record, path in zip(found.files, wanted.files, strict=True):
             compared[f"SHA-256 of {path}"] = (record.sha256[:12], file_sha256(path)[:12])
     return compared
 

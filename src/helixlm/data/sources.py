@@ -4,6 +4,7 @@ In: paths on the command line, or a YAML file that lists species. Out: a `Source
 Paths in a file are relative to it. `helixlm download` writes such a file for what it has fetched.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -49,9 +50,10 @@ class Source(BaseModel):
         others = [path for path in (self.gff, self.bed) if path is not None]
         return (*self.fasta, *self.vcf, *others)
 
-    def key(self, contig: str) -> str:
-        """Name a contig among those of all genomes."""
-        return f"{self.species}:{contig}" if self.species else contig
+
+def prefix_of(sources: Sequence[Source], number: int) -> str:
+    """Return what tells the contigs of a genome from those of others: nothing if it is alone."""
+    return f"{sources[number].species}:" if len(sources) > 1 else ""
 
 
 def read_sources(path: str | Path) -> list[Source]:

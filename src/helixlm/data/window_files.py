@@ -75,9 +75,7 @@ class WindowWriter(contextlib.AbstractContextManager["WindowWriter"]):
         Names the file.
     """
 
-    def __init__(
-        self, folder: Path, split: str, species: str, assembly: str, number: int
-    ) -> None:
+    def __init__(self, folder: Path, split: str, species: str, assembly: str, number: int) -> None:
         self.folder = folder
         self.split = split
         self.species = species

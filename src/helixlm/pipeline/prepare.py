@@ -1,8 +1,9 @@
 """The first two verbs alone: a corpus from FASTA, and a tokenizer from a corpus, FASTA or text."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from helixlm.compute import Compute
 from helixlm.data.corpus import Corpus, open_corpus
@@ -34,6 +35,9 @@ def prepare(
     output: str | Path,
     *,
     fasta: Sequence[str | Path] = (),
+    vcf: Sequence[str | Path] = (),
+    gff: str | Path | None = None,
+    bed: str | Path | None = None,
     sources: str | Path | None = None,
     overrides: Sequence[str] = (),
     species: str = "",
@@ -46,11 +50,18 @@ def prepare(
     Parameters
     ----------
     recipe : str, Path or Recipe
-        Its sections `windows` and `split`, and its `seed`, are used.
+        Its sections `windows`, `variants` and `split`, and its `seed`, are used.
     output : path
         The corpus folder. The same corpus that is there already is opened.
     fasta : sequence of path
         FASTA files of one genome, plain, gzip or bgzip, or 2bit.
+    vcf : sequence of path
+        Genotypes: one individual's haplotypes take the place of each window. VCF, bgzipped VCF or
+        BCF; indexed ones are faster.
+    gff : path, optional
+        Annotation, GFF3, for coding sequences and windows around features.
+    bed : path, optional
+        Intervals outside which nothing is taken, or which windows are put around.
     sources : path, optional
         Instead of `fasta`: a YAML file that lists genomes, see `helixlm.data.sources`.
     overrides : sequence of str
@@ -75,12 +86,21 @@ def prepare(
         If the folder holds something else, or cannot be written.
     """
     settings = load_recipe(recipe, overrides)
-    genomes = _genomes(fasta, sources, species, assembly)
+    genome = {
+        "fasta": tuple(map(Path, fasta)),
+        "vcf": tuple(map(Path, vcf)),
+        "gff": gff,
+        "bed": bed,
+        "species": species,
+        "assembly": assembly,
+    }
+    genomes = _genomes(genome, sources)
     with (report or Silent()).stage("Preparing the corpus") as progress:
         manifest = prepare_corpus(
             genomes,
             output,
             windows=settings.windows,
+            variants=settings.variants,
             split=settings.split,
             seed=settings.seed,
             compute=compute,
@@ -91,17 +111,17 @@ def prepare(
     return open_corpus(output)
 
 
-def _genomes(
-    fasta: Sequence[str | Path], sources: str | Path | None, species: str, assembly: str
-) -> list[Source]:
+def _genomes(genome: Mapping[str, Any], sources: str | Path | None) -> list[Source]:
+    """Return the genomes of a file, or the one whose fields are given."""
     if sources is None:
-        if not fasta:
+        if not genome["fasta"]:
             raise SourceError("fasta: expected at least one FASTA file, found none")
-        return [Source(fasta=tuple(map(Path, fasta)), species=species, assembly=assembly)]
-    if fasta or species or assembly:
+        return [Source.model_validate(genome)]
+    given = [f"--{name}" for name, value in genome.items() if value]
+    if given:
         raise SourceError(
-            f"{sources} lists genomes with their files and species: give it alone, without --fasta, "
-            "--species or --assembly"
+            f"{sources} lists genomes with their files and species: give it alone, without "
+            + ", ".join(given)
         )
     return read_sources(sources)
 

@@ -6,6 +6,7 @@ checked against each other. A recipe is frozen: overrides make a new one.
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from helixlm.data.corpus_rows import VariantConfig
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import TinyDnabertWindows, WindowConfig
 from helixlm.models.config import EncoderConfig
@@ -75,6 +76,7 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0)
     """Every random choice of a run follows from this number."""
     windows: WindowConfig = TinyDnabertWindows()
+    variants: VariantConfig = VariantConfig()
     split: SplitConfig = SplitConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     batches: BatchConfig = BatchConfig()

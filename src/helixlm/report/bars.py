@@ -128,7 +128,11 @@ def histogram_chart(
             css="bar",
         )
         first, last = (2 ** ((number + k) / per_octave) for k in (0, 1))
-        add(bar, "title", f"{count(math.ceil(first))} to {count(math.ceil(last) - 1)}: {percent(share)}")
+        add(
+            bar,
+            "title",
+            f"{count(math.ceil(first))} to {count(math.ceil(last) - 1)}: {percent(share)}",
+        )
     add(svg, "line", x1=left, x2=x.end, y1=bottom, y2=bottom, css="axis")
     for value in _round_lengths(2 ** (low / per_octave), 2 ** (high / per_octave)):
         at = x(per_octave * math.log2(value))

@@ -42,7 +42,10 @@ def render_corpus(manifest: CorpusManifest) -> str:
             words=in_words(manifest),
             manifest=manifest,
             settings=[
-                *((f"windows.{key}", value) for key, value in manifest.windows.model_dump().items()),
+                *(
+                    (f"windows.{key}", value)
+                    for key, value in manifest.windows.model_dump().items()
+                ),
                 *((f"split.{key}", value) for key, value in manifest.split.model_dump().items()),
                 ("seed", manifest.seed),
             ],
@@ -84,12 +87,12 @@ def describe_corpus(manifest: CorpusManifest) -> str:
     if len(manifest.sources) > 1:
         for source in manifest.sources:
             bases = total(source.tallies.values()).bases
-            lines.append(f"  {source.species}: {count(bases)} bases ({percent(bases / whole.bases)})")
+            lines.append(
+                f"  {source.species}: {count(bases)} bases ({percent(bases / whole.bases)})"
+            )
     lines += [f"  left out: {count(bases)} bases, {reason}" for reason, bases in _dropped(manifest)]
-    lines.append(
-        f"  in lower case (repeats): {percent(whole.softmasked_bases / max(1, whole.bases))} of the "
-        f"bases; G and C: {percent(_gc(whole))}"
-    )
+    softmasked = percent(whole.softmasked_bases / max(1, whole.bases))
+    lines.append(f"  in lower case (repeats): {softmasked} of the bases; G and C: {percent(_gc(whole))}")
     for kind, number in sorted(whole.variants.items()):
         lines.append(f"  variants applied, {kind}: {count(number)}")
     for reason, number in sorted(whole.skipped_variants.items()):

@@ -25,7 +25,8 @@ DROP_REASONS = {
     "weight": "windows of genomes whose weight is below 1",
     "n_content": "windows with more N than the settings allow",
     "not_sampled": "stretches that no window drawn at random fell on",
-    "no_feature": "stretches in no window around a feature",
+    "no_feature": "stretches in no window around a feature, or in no coding sequence",
+    "outside": "stretches outside the given intervals",
     "repeat": "soft-masked repeats, and what lies among them in no piece that was chosen",
 }
 """Why bases are in no window."""

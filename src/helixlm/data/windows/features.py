@@ -40,6 +40,11 @@ class FeatureWindows(WindowSettings):
 
     kind: Literal["features"] = "features"
     """Around features."""
+    of: Literal["transcription_start", "gene_start", "translation_start", "bed"] = (
+        "transcription_start"
+    )
+    """The first base of each transcript, gene or coding region of an annotation; or the lines of a
+    BED file."""
     upstream_bp: int = Field(ge=0)
     """Bases before the feature, in its direction, bp."""
     downstream_bp: int = Field(ge=0)

@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from helixlm.data.runs import Letters
-from helixlm.data.windows.base import Dropped, Window
+from helixlm.data.windows.base import Dropped, Window, WindowError
+from helixlm.data.windows.coding import CodingWindows
 from helixlm.data.windows.dnabert import DnabertWindows, cut_dnabert
 from helixlm.data.windows.features import Feature, FeatureWindows, cut_features
 from helixlm.data.windows.fixed import FixedWindows, cut_fixed
@@ -35,7 +36,8 @@ WindowConfig = Annotated[
     | DnabertWindows
     | PieceWindows
     | FeatureWindows
-    | RepeatFreeWindows,
+    | RepeatFreeWindows
+    | CodingWindows,
     Field(discriminator="kind"),
     BeforeValidator(_with_kind),
 ]
@@ -61,7 +63,7 @@ def unit_bp(config: WindowConfig) -> int | None:
             return config.block_bp
         case PieceWindows():
             return config.grid.unit_bp
-        case FixedWindows() | FeatureWindows():
+        case FixedWindows() | FeatureWindows() | CodingWindows():
             return config.unit_bp
         case DnabertWindows() | RepeatFreeWindows():
             return None
@@ -126,3 +128,5 @@ def cut(
             return cut_features(letters, contig, config, features, start, stop)
         case RepeatFreeWindows():
             return cut_repeatfree(letters, contig, config)
+        case CodingWindows():
+            raise WindowError("coding sequences are spliced, not cut: see helixlm.data.coding")

@@ -1,0 +1,317 @@
+"""The rows of a part of a corpus: windows of a stretch, with their split, copies and haplotypes.
+
+In: a stretch of a genome and what belongs to that genome. Out: windows, and stretches that are in
+none. Each step takes what the one before gives, in a stream:
+
+1. the stretch is cut into windows (`windows`), within the intervals of a BED file if there is one,
+   or its coding sequences are spliced (`coding.py`);
+2. each window gets its split, and those that would lie in both are dropped;
+3. where there are genotypes, one individual is drawn for a window, whose two haplotypes take its
+   place (dnaGrinder, arXiv 2409.15697, section 3.3.2);
+4. windows of genomes with a weight come as often as that says, in training.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from helixlm.data.annotation import Annotation, CodingRegion, feature_points, read_annotation
+from helixlm.data.bed import iter_bed
+from helixlm.data.coding import coding_windows, splice
+from helixlm.data.genome import Genome
+from helixlm.data.haplotype_cohort import random_haplotypes
+from helixlm.data.haplotypes import HaplotypeConfig
+from helixlm.data.sources import Source, SourceError
+from helixlm.data.splits import Assignment
+from helixlm.data.tally import Counting
+from helixlm.data.vcf import VcfFile
+from helixlm.data.windows import (
+    CodingWindows,
+    Dropped,
+    Feature,
+    FeatureWindows,
+    Window,
+    WindowConfig,
+    cut,
+)
+from helixlm.rng import CounterRng
+from helixlm.seq.contigs import match_contig
+from helixlm.seq.interval import Interval, merge
+
+DRAWN_AT_ONCE = 1024
+"""windows whose haplotypes are made in one pass over the variants"""
+
+Part = tuple[str, Window | Dropped]
+
+
+class VariantConfig(BaseModel):
+    """Which haplotypes a corpus holds, where there are genotypes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    individuals: Literal["random", "none"] = "random"
+    """One individual out of all for each window, as dnaGrinder does, or the reference alone."""
+    samples: tuple[str, ...] = ()
+    """Whose genotypes are used; empty: those of all individuals in the file."""
+    genotypes: HaplotypeConfig = HaplotypeConfig()
+
+
+class Stretch(NamedTuple):
+    """A part of a contig that is cut on its own; windows belong to where they begin."""
+
+    contig: str
+    start: int
+    stop: int
+
+
+class RowMaker:
+    """Makes the rows of one genome.
+
+    Parameters
+    ----------
+    genome : Genome
+        Its letters.
+    source : Source
+        What belongs to it.
+    prefix : str
+        Tells its contigs from those of other genomes in `assignment`.
+    windows, variants, seed
+        Settings.
+    assignment : Assignment
+        The split of every base.
+    variant_files : dict of str to Path
+        Where the genotypes of a contig are.
+    counts : dict of str to Counting
+        By split; variants are counted there.
+    """
+
+    def __init__(
+        self,
+        genome: Genome,
+        source: Source,
+        prefix: str,
+        windows: WindowConfig,
+        variants: VariantConfig,
+        seed: int,
+        assignment: Assignment,
+        variant_files: dict[str, Path],
+        counts: dict[str, Counting],
+    ) -> None:
+        self.genome = genome
+        self.source = source
+        self.prefix = prefix
+        self.windows = windows
+        self.variants = variants
+        self.seed = seed
+        self.assignment = assignment
+        self.variant_files = variant_files
+        self.counts = counts
+
+    def rows(self, stretch: Stretch) -> Iterator[Part]:
+        """Yield the windows of a stretch and what is dropped, each with its split."""
+        parts = self._with_splits(stretch)
+        if stretch.contig in self.variant_files and self.variants.individuals == "random":
+            parts = self._with_haplotypes(parts, self.variant_files[stretch.contig])
+        for split, part in parts:
+            if isinstance(part, Dropped) or split != "train" or self.source.weight == 1:
+                yield split, part
+            else:
+                yield from self._copies(part)
+
+    def _cut(self, stretch: Stretch) -> Iterator[Window | Dropped]:
+        """Cut a stretch into windows."""
+        contig, start, stop = stretch
+        letters = self.genome.letters(contig)
+        if isinstance(self.windows, CodingWindows):
+            yield from self._coding(stretch)
+        elif isinstance(self.windows, FeatureWindows):
+            features = _features(self.source, self.windows)
+            yield from cut(letters, contig, self.windows, self.seed, start, stop, features=features)
+        elif self.source.bed is not None:
+            # Intervals lie in the part where they begin.
+            yield from self._within(stretch, _intervals(self.source, self.genome).get(contig, ()))
+        else:
+            yield from cut(letters, contig, self.windows, self.seed, start, stop)
+
+    def _coding(self, stretch: Stretch) -> Iterator[Window | Dropped]:
+        """Yield the coding sequences that begin in a stretch."""
+        contig, start, stop = stretch
+        covered = start
+        annotation = _annotation(self.source)
+        regions = _coding_regions(self.source).get(contig, ())
+        spliced = coding_windows(splice(region, self.genome, annotation) for region in regions)
+        for window in sorted(spliced, key=lambda window: (window.start, window.end)):
+            if start <= window.start < stop:
+                if covered < window.start:
+                    yield Dropped(contig, covered, window.start, "no_feature")
+                yield Window(*window)
+                covered = max(covered, window.end)
+        if covered < stop:
+            yield Dropped(contig, covered, stop, "no_feature")
+
+    def _within(
+        self, stretch: Stretch, intervals: tuple[Interval, ...]
+    ) -> Iterator[Window | Dropped]:
+        """Cut each interval that begins in a stretch as if it were a contig."""
+        contig, start, stop = stretch
+        letters = self.genome.letters(contig)
+        covered = start
+        for _, low, high in intervals:
+            if not start <= low < stop:
+                continue
+            if covered < low:
+                yield Dropped(contig, covered, low, "outside")
+            name = f"{contig}:{low}"  # for the draws: each interval has its own
+            for part in cut(letters[low:high], name, self.windows, self.seed):
+                yield part._replace(contig=contig, start=part.start + low, end=part.end + low)
+            covered = high
+        if covered < stop:
+            yield Dropped(contig, covered, stop, "outside")
+
+    def _with_splits(self, stretch: Stretch) -> Iterator[Part]:
+        for part in self._cut(stretch):
+            if isinstance(part, Dropped):
+                yield "train", part
+                continue
+            split = self.assignment.split_of(self.prefix + part.contig, part.start, part.end)
+            if split is None:
+                yield "train", Dropped(part.contig, part.start, part.end, "split_border")
+            else:
+                yield split, part
+
+    def _with_haplotypes(self, parts: Iterator[Part], path: Path) -> Iterator[Part]:
+        """Put the haplotypes of one individual in the place of each window."""
+        while batch := list(islice(parts, DRAWN_AT_ONCE)):
+            yield from ((split, part) for split, part in batch if isinstance(part, Dropped))
+            windows = sorted(
+                (part.start, part.end, split) for split, part in batch if isinstance(part, Window)
+            )
+            contig = batch[0][1].contig
+            individuals = random_haplotypes(
+                path,
+                self.genome,
+                [Interval(contig, start, end) for start, end, _ in windows],
+                seed=self.seed,
+                samples=self.variants.samples or None,
+                config=self.variants.genotypes,
+            )
+            for (start, end, split), person in zip(windows, individuals, strict=True):
+                for number, haplotype in enumerate(person.haplotypes, start=1):
+                    self.counts[split].variants.update(haplotype.applied)
+                    self.counts[split].skipped_variants.update(haplotype.skipped)
+                    if len(haplotype.letters):
+                        yield (
+                            split,
+                            Window(
+                                contig, start, end, haplotype.sequence, "+", person.sample, number
+                            ),
+                        )
+
+    def _copies(self, window: Window) -> Iterator[Part]:
+        """Yield a training window as often as its genome's weight says, or what is left out."""
+        weight = self.source.weight
+        copies = int(weight)
+        if weight != copies:
+            key = ("copies", self.seed, self.prefix + window.contig, window.start, window.end)
+            copies = int(weight + CounterRng(*key).uniform(1)[0])
+        if not copies:
+            yield "train", Dropped(window.contig, window.start, window.end, "weight")
+        for _ in range(copies):
+            yield "train", window
+
+
+def find_variant_files(source: Source, genome: Genome) -> dict[str, Path]:
+    """Find the file with the genotypes of each contig.
+
+    Raises
+    ------
+    SourceError
+        If a file has no record on any contig of the genome, or two have some on the same.
+    VcfError
+        If a file cannot be read.
+    """
+    found: dict[str, Path] = {}
+    for path in source.vcf:
+        here = []
+        for contig in genome.contigs:
+            with VcfFile(path) as file:
+                name = match_contig(contig, file.contigs) if file.contigs else contig
+                record = None if name is None else next(file.records_from(name, 0), None)
+            if record is not None and record.contig == name:
+                here.append(contig)
+        if not here:
+            raise SourceError(
+                f"{path}: no record lies on a contig of the genome ({_shown(genome)}): expected "
+                "variants of this assembly"
+            )
+        for contig in here:
+            if contig in found:
+                raise SourceError(
+                    f"{path}: {contig} has records in {found[contig]} too: merge them"
+                )
+            found[contig] = path
+    return found
+
+
+def check_windows(source: Source, windows: WindowConfig) -> None:
+    """Refuse windows for which a genome lacks a file.
+
+    Raises
+    ------
+    SourceError
+        If coding sequences or features are asked for and there is no annotation.
+    """
+    name = source.species or "the genome"
+    by_bed = isinstance(windows, FeatureWindows) and windows.of == "bed"
+    if by_bed and source.bed is None:
+        raise SourceError(f"{name}: windows around the lines of a BED file need one (--bed)")
+    needs_genes = isinstance(windows, CodingWindows | FeatureWindows) and not by_bed
+    if needs_genes and source.gff is None:
+        raise SourceError(
+            f"{name}: windows of the kind {windows.kind!r} need an annotation: give GFF3 (--gff)"
+        )
+
+
+def _shown(genome: Genome) -> str:
+    names = list(genome.contigs)
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+@lru_cache(maxsize=4)
+def _annotation(source: Source) -> Annotation:
+    assert source.gff is not None
+    return read_annotation(source.gff)
+
+
+@lru_cache(maxsize=4)
+def _coding_regions(source: Source) -> dict[str, list[CodingRegion]]:
+    found: dict[str, list[CodingRegion]] = {}
+    for region in _annotation(source).coding_regions():
+        found.setdefault(region.contig, []).append(region)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _features(source: Source, windows: FeatureWindows) -> tuple[Feature, ...]:
+    if windows.of == "bed":
+        assert source.bed is not None
+        return tuple(
+            Feature(row.contig, row.start, row.end, "-" if row.strand == "-" else "+")
+            for row in iter_bed(source.bed)
+        )
+    return tuple(
+        Feature(point.contig, point.position, point.position + 1, point.strand)
+        for point in feature_points(_annotation(source), windows.of)
+    )
+
+
+@lru_cache(maxsize=4)
+def _intervals(source: Source, genome: Genome) -> dict[str, tuple[Interval, ...]]:
+    assert source.bed is not None
+    rows = iter_bed(source.bed, genome.contigs)
+    merged = merge(Interval(row.contig, row.start, row.end) for row in rows)
+    return {contig: tuple(group) for contig, group in groupby(merged, key=lambda i: i.contig)}
