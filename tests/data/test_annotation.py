@@ -145,8 +145,8 @@ def test_cds_without_parents_are_genes_of_their_own(read):
 
 
 def test_copies_on_two_contigs_under_one_id(read):
-    text = CDS.format(1, 9, "ID=a;Parent=m") + CDS.format(4, 9, "ID=a;Parent=m").replace("c\t", "d\t", 1)
-    regions = list(read(MRNA + text).coding_regions())
+    row = CDS.format(1, 9, "ID=a;Parent=m")
+    regions = list(read(MRNA + row + row.replace("c\t", "d\t", 1)).coding_regions())
     assert [(region.contig, len(region.segments)) for region in regions] == [("c", 1), ("d", 1)]
 
 

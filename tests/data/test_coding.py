@@ -141,9 +141,9 @@ def test_contigs_that_the_genome_lacks_are_left_out_and_said(splice, caplog):
 
 def test_an_annotation_of_another_genome(splice):
     gff = CDS.format(4, 9, "+", 0)
-    with pytest.raises(CodingError, match=r"found coding regions on other contigs .*'c': found 'chrc"):
+    with pytest.raises(CodingError, match=r"coding regions on other contigs .*'c': found 'chrc"):
         splice(gff, "chrc")
-    with pytest.raises(CodingError, match="found no CDS, expected coding regions"):
+    with pytest.raises(CodingError, match="found no CDS, expected coding regions of this genome"):
         splice("c\tx\tgene\t1\t9\t.\t+\t.\tID=g\n", "c")
     message = r"coding region of 'm': c:39-61: goes past the end of the contig \(60 bp\), expected"
     with pytest.raises(CodingError, match=message):

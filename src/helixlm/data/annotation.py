@@ -24,6 +24,7 @@ Segments are held in columns of some 20 bytes each, and the names of genes and t
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -149,7 +150,7 @@ class Annotation:
         for (_, parent), owners in groups.items():
             segments = [self._coding.of(owner) for owner in owners]
             if parent in self.transcripts and not overlap_between(segments):
-                owners, segments = owners[:1], [sum(segments, [])]
+                owners, segments = owners[:1], [[*chain.from_iterable(segments)]]
             for owner, some in zip(owners, segments, strict=True):
                 yield self._region(owner, transcribed(some))
 

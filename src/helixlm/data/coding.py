@@ -109,7 +109,10 @@ def iter_coding_sequences(genome: Genome, annotation: Annotation) -> Iterator[Co
     first = missing_contig(next(iter(missing)), genome.contigs) if missing else ""
     if not num_found:
         found = f"coding regions on other contigs than {genome.path} has" if missing else "no CDS"
-        raise CodingError(f"{annotation.path}: found {found}, expected coding regions of it {first}")
+        raise CodingError(
+            f"{annotation.path}: found {found}, expected coding regions of this genome"
+            f"{f' ({first})' if first else ''}"
+        )
     if missing:
         logger.warning(
             "%s: %d coding regions are left out, on %d contigs that %s lacks (%s)",
@@ -169,8 +172,9 @@ def write_book_table(path: str | Path, sequences: Iterable[CodingSequence]) -> i
     with open_writer(path) as text:
         writer = csv.writer(text, delimiter=delimiter_of(path), lineterminator="\n")
         writer.writerow(BOOK_COLUMNS)
-        for num_rows, record in enumerate(sequences, start=1):
+        for record in sequences:
             writer.writerow(_book_row(record))
+            num_rows += 1
     return num_rows
 
 
