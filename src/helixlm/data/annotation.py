@@ -92,7 +92,8 @@ class CodingRegion(NamedTuple):
     """What is translated into one protein."""
 
     transcript_id: str
-    """Of the transcript; without one, of the protein, or else of the gene."""
+    """Of the transcript, or of the parent of its rows; under a gene, of the protein, or else of
+    the gene."""
     gene_id: str
     contig: str
     segments: tuple[Segment, ...]
@@ -163,8 +164,10 @@ class Annotation:
         gene_id = gene.gene_id if gene else _bare(gene_key) or own_name
         if transcript:
             transcript_id = transcript.transcript_id
-        else:
+        elif gene or not owner.parent:
             transcript_id = details.get("protein_id") or gene_id
+        else:
+            transcript_id = _bare(owner.parent)
         table = details.get("transl_table", "")
         return CodingRegion(
             transcript_id,
