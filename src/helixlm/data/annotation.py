@@ -19,13 +19,15 @@ of rows:
   rows say so by an overlap. Where transcripts are spliced from both strands (trans-splicing), the
   order of the file decides, as NCBI writes them; FlyBase, whose files are sorted, does not say it.
 
-Segments are held in columns of some 20 bytes each, and the names of genes and transcripts as text.
+Segments are held in columns of 26 bytes each, and genes and transcripts as text: some 100 MB for
+40,000 of them with ten exons each.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from sys import intern
 from typing import Literal, NamedTuple
 
 from helixlm.data.annotation_segments import (
@@ -115,6 +117,15 @@ class FeaturePoint(NamedTuple):
     strand: str
 
 
+class _Details(NamedTuple):
+    """Attributes of the first row of a CDS."""
+
+    locus_tag: str
+    protein_id: str
+    transl_table: str
+    description: str
+
+
 @dataclass(frozen=True)
 class Annotation:
     """What a GFF3 file says of genes."""
@@ -128,7 +139,7 @@ class Annotation:
     """Contigs that the file calls circular."""
     _exons: SegmentTable
     _coding: SegmentTable
-    _details: Mapping[Owner, Mapping[str, str]]
+    _details: Mapping[Owner, _Details]
     _proteins: frozenset[str]
 
     def exons(self, key: str) -> list[Segment]:
@@ -160,15 +171,15 @@ class Annotation:
         gene_key = transcript.parent if transcript else owner.parent
         gene = self.genes.get(gene_key)
         details = self._details[owner]
-        own_name = details.get("locus_tag") or _bare(owner.parent or owner.cds_id)
+        own_name = details.locus_tag or _bare(owner.parent or owner.cds_id)
         gene_id = gene.gene_id if gene else _bare(gene_key) or own_name
         if transcript:
             transcript_id = transcript.transcript_id
         elif gene or not owner.parent:
-            transcript_id = details.get("protein_id") or gene_id
+            transcript_id = details.protein_id or gene_id
         else:
             transcript_id = _bare(owner.parent)
-        table = details.get("transl_table", "")
+        table = details.transl_table
         return CodingRegion(
             transcript_id,
             gene_id,
@@ -176,7 +187,7 @@ class Annotation:
             tuple(segments),
             gene,
             transcript,
-            (gene.description if gene else "") or details.get("product", ""),
+            (gene.description if gene else "") or details.description,
             int(table) if table.isdecimal() else None,
         )
 
@@ -285,7 +296,7 @@ class _Reader:
         self.transcripts: dict[str, Transcript] = {}
         self.circular: set[str] = set()
         self.exons, self.coding = SegmentTable(), SegmentTable()
-        self.details: dict[Owner, Mapping[str, str]] = {}
+        self.details: dict[Owner, _Details] = {}
         self.proteins: set[str] = set()
         self._last: tuple[str, str, list[Owner]] = ("", "", [])
 
@@ -315,9 +326,8 @@ class _Reader:
             owners = [Owner(row.contig, parent, cds_id) for parent in parents]
         for owner in owners:
             if owner not in self.details:
-                kept = ("locus_tag", "protein_id", "transl_table")
-                details = {key: unescape(attributes[key]) for key in kept if key in attributes}
-                self.details[owner] = details | {"product": _first_of(attributes, _DESCRIPTIONS)}
+                named = (unescape(attributes.get(key, "")) for key in _Details._fields[:3])
+                self.details[owner] = _Details(*named, _first_of(attributes, _DESCRIPTIONS))
         self._last = (row.contig, row.attributes, owners)
         return owners
 
@@ -325,7 +335,7 @@ class _Reader:
         attributes = parse_attributes(row.attributes)
         if attributes.get("Is_circular") == "true":
             self.circular.add(row.contig)
-        key = unescape(attributes.get("ID", ""))
+        key = intern(unescape(attributes.get("ID", "")))
         parents = _parents(attributes)
         place = (row.contig, row.start, row.end, row.strand)
         if row.kind in ("protein", "polypeptide"):
@@ -379,4 +389,4 @@ class _Reader:
 
 
 def _parents(attributes: Mapping[str, str]) -> list[str]:
-    return [unescape(name) for name in attributes.get("Parent", "").split(",") if name]
+    return [intern(unescape(name)) for name in attributes.get("Parent", "").split(",") if name]

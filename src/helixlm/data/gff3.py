@@ -17,6 +17,7 @@ https://github.com/The-Sequence-Ontology/Specifications/blob/master/gff3.md.
 
 from collections.abc import Iterator
 from pathlib import Path
+from sys import intern
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -160,6 +161,8 @@ def _row(path: Path, number: int, line: str) -> GffRow:
             f"{place}: attributes {attributes[:40]!r}, expected key=value pairs with semicolons "
             f"between them{hint}"
         )
+    # A million rows share a few names, each of which is kept once.
+    names = intern(unescape(contig)), intern(kind)
     return GffRow(
-        number, unescape(contig), kind, int(start) - 1, int(end), strand, _PHASES[phase], attributes
+        number, *names, int(start) - 1, int(end), intern(strand), _PHASES[phase], attributes
     )
