@@ -123,6 +123,15 @@ def test_what_cannot_be_read(tmp_path):
         next(iter_column(path))
 
 
+def test_a_dataset_without_rows(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("name,sequence\n")
+    with pytest.raises(DatasetError, match=r"a\.csv: no row in the dataset, expected sequences"):
+        next(iter_column(path))
+    with pytest.raises(DatasetError, match=r"no sequence in column 'sequence' of split 'train'"):
+        next(iter_column(path, "sequence"))
+
+
 def test_a_name_that_is_nowhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DatasetError, match=r"nowhere: .*\(neither a file nor found on the hub\)"):

@@ -326,8 +326,12 @@ class _Reader:
             owners = [Owner(row.contig, parent, cds_id) for parent in parents]
         for owner in owners:
             if owner not in self.details:
-                named = (unescape(attributes.get(key, "")) for key in _Details._fields[:3])
-                self.details[owner] = _Details(*named, _first_of(attributes, _DESCRIPTIONS))
+                self.details[owner] = _Details(
+                    _first_of(attributes, ("locus_tag",)),
+                    _first_of(attributes, ("protein_id",)),
+                    _first_of(attributes, ("transl_table",)),
+                    _first_of(attributes, _DESCRIPTIONS),
+                )
         self._last = (row.contig, row.attributes, owners)
         return owners
 
