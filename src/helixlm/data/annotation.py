@@ -149,6 +149,11 @@ class Annotation:
         ----------
         key : str
             A key of `transcripts`.
+
+        Returns
+        -------
+        list of Segment
+            Empty if the file has no exons for it.
         """
         transcript = self.transcripts[key]
         return transcribed(self._exons.of(Owner(transcript.contig, key, "")))
