@@ -135,18 +135,25 @@ def test_a_row_that_stands_twice_counts_once(read):
 
 def test_cds_without_parents_are_genes_of_their_own(read):
     text = CDS.format(1, 9, "ID=cds-1;locus_tag=PROKKA_1;product=x") + CDS.format(20, 28, "Name=y")
-    annotation = read(text + CDS.format(30, 35, "ID=cds-1") + CDS.format(40, 45, "color=red"))
+    text += CDS.format(30, 35, "ID=cds-1") + CDS.format(40, 45, "color=red")
+    annotation = read(text + CDS.format(50, 55, "color=red"))
     assert summary(annotation) == [
         ("PROKKA_1", "PROKKA_1", [(0, 9, "+"), (29, 35, "+")]),
         ("y", "y", [(19, 28, "+")]),
         ("CDS of line 4", "CDS of line 4", [(39, 45, "+")]),
+        ("CDS of line 5", "CDS of line 5", [(49, 55, "+")]),
     ]
     assert next(annotation.coding_regions()).description == "x"
 
 
+def test_the_parent_of_a_cds_may_have_no_row(read):
+    rows = CDS.format(1, 9, "ID=CDS:x;Parent=Transcript:F56.1;protein_id=CCD1")
+    assert summary(read(rows)) == [("F56.1", "F56.1", [(0, 9, "+")])]
+
+
 def test_copies_on_two_contigs_under_one_id(read):
-    text = CDS.format(1, 9, "ID=a;Parent=m") + CDS.format(4, 9, "ID=a;Parent=m").replace("c\t", "d\t", 1)
-    regions = list(read(MRNA + text).coding_regions())
+    row = CDS.format(1, 9, "ID=a;Parent=m")
+    regions = list(read(MRNA + row + row.replace("c\t", "d\t", 1)).coding_regions())
     assert [(region.contig, len(region.segments)) for region in regions] == [("c", 1), ("d", 1)]
 
 

@@ -19,7 +19,7 @@ def files(draw):
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     gap = draw(st.sampled_from(["\t", " ", "  "]))
     text = draw(st.sampled_from(["", "\ufeff", f"chrom{gap}chromStart{gap}chromEnd{end}"]))
-    text += draw(st.sampled_from(["", f'track name="x y" useScore=1{end}', f"browser hide all{end}"]))
+    text += draw(st.sampled_from(["", f'track name="x y" z=1{end}', f"browser hide all{end}"]))
     num_columns = draw(st.sampled_from([3, 4, 5, 6, 12]))
     rows = []
     for _ in range(draw(st.integers(1, 6))):
@@ -53,7 +53,10 @@ BAD = {
     "one": ("chr1\n", ":1: found 1 column, expected at least contig, start and end, with tabs or"),
     "word": ("#\nchr1\tx\t9\n", ":2: interval from 'x' to '9', expected whole numbers of at least"),
     "minus": ("chr1\t-1\t9\n", ":1: interval from '-1' to '9', expected whole numbers of at least"),
-    "header later": ("chr1\t1\t9\nchrom\tstart\tend\n", ":2: interval from 'start' to 'end', expec"),
+    "header later": (
+        "chr1\t1\t9\nchrom\tstart\tend\n",
+        ":2: interval from 'start' to 'end', exp",
+    ),
     "turned": ("chr1\t9\t5\n", ":1: interval from 9 to 5, expected start <= end: BED gives places"),
     "strand": ("chr1 1 9 a 0 1\n", ":1: strand '1', expected '+', '-' or '.' in the sixth column"),
     "beyond": ("chr2\t5\t21\n", ":1: chr2:5-21 goes past the end of the contig (20 bp), expected"),

@@ -80,7 +80,7 @@ def test_a_record_by_hand(tmp_path):
 
 
 def test_headers_of_others_give_the_name(tmp_path):
-    text = '>YAL001C TFC3 SGDID:S000000001, Chr I from 151006-147594, "Subunit of: RNA"\nATG\n>b\nA\n'
+    text = '>YAL001C TFC3 SGDID:S01, Chr I from 151006-147594, "Subunit of: RNA"\nATG\n>b\nA\n'
     found = list(iter_cds_fasta(pack(tmp_path / "a.fa", text.encode(), "gzip")))
     assert [(record.transcript_id, record.sequence) for record in found] == [
         ("YAL001C", "ATG"),
@@ -100,7 +100,10 @@ BAD = {
     "no name": (">\nACGT\n", ":1: header without a name, expected '>' and a name after it"),
     "blank": ("> x\nACGT\n", ":1: header without a name, expected '>' and a name after it"),
     "no sequence": (">a\n>b\nA\n", ":1: record 'a' has no sequence, expected at least one letter"),
-    "none at the end": (">a\nA\n>b\n", ":3: record 'b' has no sequence, expected at least one lett"),
+    "none at the end": (
+        ">a\nA\n>b\n",
+        ":3: record 'b' has no sequence, expected at least one",
+    ),
     "twice": (">a\nA\n>a\nC\n", ":3: second record of the name 'a', the first is at line 1: exp"),
     "place": (
         ">a cds chromosome:x:1:9:3:1\nA\n",

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.data import gff_files
 from tests.data.fasta_files import pack, text_of
 
-from helixlm.data.annotation import read_annotation
+from helixlm.data.annotation import feature_points, read_annotation
+from helixlm.data.bed import iter_bed
 from helixlm.data.coding import (
     BOOK_COLUMNS,
     CodingError,
@@ -22,6 +23,7 @@ from helixlm.data.coding import (
     write_book_table,
 )
 from helixlm.data.genome import Genome
+from helixlm.data.simulate import simulate, small_config
 from helixlm.errors import StateError
 
 #      0         1         2         3         4         5
@@ -131,6 +133,23 @@ def test_splicing_is_cutting_and_turning(tmp_path_factory, case):
     shutil.rmtree(folder)
 
 
+def test_a_simulated_genome(tmp_path):
+    """The simulator plants whole coding sequences, and lists the first bases transcribed."""
+    world = simulate(tmp_path / "world", small_config())
+    annotation = read_annotation(world.gff3())
+    with Genome.from_fasta([world.fasta()], tmp_path / "genome") as genome:
+        records = list(iter_coding_sequences(genome, annotation))
+        starts = {(row.contig, row.start, row.strand) for row in iter_bed(world.bed("tss"))}
+    assert len(records) == len(annotation.genes) > 10
+    assert {record.strand for record in records} == {"+", "-"}
+    for record in records:
+        codons = [record.sequence[i : i + 3].upper() for i in range(0, len(record.sequence), 3)]
+        assert codons[0] == "ATG"
+        assert [codon in ("TAA", "TAG", "TGA") for codon in codons].index(True) == len(codons) - 1
+        assert len(codons[-1]) == 3
+    assert set(feature_points(annotation, "transcription_start")) == starts
+
+
 def test_contigs_that_the_genome_lacks_are_left_out_and_said(splice, caplog):
     gff = CDS.format(4, 9, "+", 0)
     with caplog.at_level(logging.WARNING):
@@ -141,9 +160,9 @@ def test_contigs_that_the_genome_lacks_are_left_out_and_said(splice, caplog):
 
 def test_an_annotation_of_another_genome(splice):
     gff = CDS.format(4, 9, "+", 0)
-    with pytest.raises(CodingError, match=r"found coding regions on other contigs .*'c': found 'chrc"):
+    with pytest.raises(CodingError, match=r"coding regions on other contigs .*'c': found 'chrc"):
         splice(gff, "chrc")
-    with pytest.raises(CodingError, match="found no CDS, expected coding regions"):
+    with pytest.raises(CodingError, match="found no CDS, expected coding regions of this genome"):
         splice("c\tx\tgene\t1\t9\t.\t+\t.\tID=g\n", "c")
     message = r"coding region of 'm': c:39-61: goes past the end of the contig \(60 bp\), expected"
     with pytest.raises(CodingError, match=message):

@@ -187,7 +187,7 @@ def test_contigs_that_are_not_there(genome):
         genome.letters("1")
     with pytest.raises(GenomeError, match=r"no contig 'chr3': found 'chr"):
         genome.sequence("chr3", 0, 1)
-    assert missing_contig("chr7", "789") == "no contig 'chr7': found '7'; use the names of the genome"
+    assert missing_contig("chr7", "789").startswith("no contig 'chr7': found '7'; use the names")
     assert missing_contig("X", "1234") == "no contig 'X': found '1', '2', '3' and others"
     assert missing_contig("X", "12") == "no contig 'X': found '1', '2'"
 

@@ -10,7 +10,9 @@ from helixlm.data.gff3 import AnnotationError, GffRow, iter_gff3, parse_attribut
 
 GENE = b"chr1\tx\tgene\t1\t9\t.\t+\t.\tID=a\n"
 
-words = st.text(alphabet="abcXYZ019._ ;=&,%\t\n|ä", min_size=1, max_size=8)
+words = st.text(alphabet="abcXYZ019._ ;=&,%\t\n|ä", min_size=1, max_size=8).map(
+    lambda text: text.strip(" ")
+)
 
 
 def escaped(text):
@@ -50,14 +52,7 @@ def test_any_file_gives_the_rows_it_was_made_of(tmp_path_factory, file, packing)
         attributes = parse_attributes(row.attributes)
         values = {key: unescape(value) for key, value in attributes.items()}
         found.append((*row[1:-1], values))
-    stripped = [
-        (*row[:-1], {key: value if value.strip(" ") == value else None for key, value in row[-1].items()})
-        for row in expected
-    ]
-    for row, wanted in zip(found, stripped, strict=True):
-        assert row[:-1] == wanted[:-1]
-        assert row[-1].keys() == wanted[-1].keys()
-        assert all(row[-1][key] == value for key, value in wanted[-1].items() if value is not None)
+    assert found == expected
 
 
 def test_rows_by_hand(tmp_path):
@@ -88,8 +83,14 @@ def test_latin_1_is_read(tmp_path):
 
 BAD = {
     "blanks": (GENE.replace(b"\t", b" "), ":1: found 1 column, expected the 9 of GFF3 with tabs "),
-    "few": (b"chr1\tx\tgene\t1\t9\n", ":1: found 5 columns, expected the 9 of GFF3 with tabs betwe"),
-    "word": (GENE + b"a\tx\tCDS\tone\t9\t.\t+\t0\tID=a\n", ":2: CDS from 'one' to '9', expected wh"),
+    "few": (
+        b"chr1\tx\tgene\t1\t9\n",
+        ":1: found 5 columns, expected the 9 of GFF3 with tabs bet",
+    ),
+    "word": (
+        GENE + b"a\tx\tCDS\tone\t9\t.\t+\t0\tID=a\n",
+        ":2: CDS from 'one' to '9', expected w",
+    ),
     "zero": (GENE.replace(b"\t1\t", b"\t0\t"), ":1: gene from '0' to '9', expected whole numbers"),
     "back": (GENE.replace(b"\t1\t", b"\t10\t"), ":1: gene from '10' to '9', expected whole number"),
     "strand": (GENE.replace(b"+", b"1"), ":1: strand '1', expected '+', '-', '.' or '?'"),
@@ -115,7 +116,7 @@ def test_bad_files(tmp_path, content, message):
 
 
 def test_files_that_are_not_there_or_damaged(tmp_path):
-    with pytest.raises(AnnotationError, match=r"no\.gff: expected a GFF3 file, found nothing there"):
+    with pytest.raises(AnnotationError, match=r"no\.gff: expected a GFF3 file, found nothing"):
         next(iter_gff3(tmp_path / "no.gff"))
     with pytest.raises(AnnotationError, match="expected a GFF3 file, found a folder"):
         next(iter_gff3(tmp_path))

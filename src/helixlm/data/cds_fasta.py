@@ -30,7 +30,6 @@ _ILLEGAL = re.compile(f"[^{LEGAL.decode()}]")
 _DESCRIPTION = re.compile(r"(?:^|\s)description:(.*)$")
 # kind:assembly:name:start:end:strand; the name of a contig may hold colons, as those of HLA do.
 _PLACE = re.compile(r"[^\s:]+:[^\s:]*:(\S+):(\d+):(\d+):(-?1)")
-_FIELDS = ("gene", "gene_biotype", "transcript_biotype", "gene_symbol")
 
 
 class CdsFastaError(InputError):
@@ -117,7 +116,10 @@ def parse_header(text: str, place: str) -> CodingSequence:
         start,
         end,
         strand,
-        *(found.get(key, "") for key in _FIELDS),
+        found.get("gene", ""),
+        found.get("gene_biotype", ""),
+        found.get("transcript_biotype", ""),
+        found.get("gene_symbol", ""),
         described[1].strip() if described else "",
         "",
     )

@@ -110,7 +110,8 @@ def iter_coding_sequences(genome: Genome, annotation: Annotation) -> Iterator[Co
     if not num_found:
         found = f"coding regions on other contigs than {genome.path} has" if missing else "no CDS"
         raise CodingError(
-            f"{annotation.path}: found {found}, expected coding regions of it {first}"
+            f"{annotation.path}: found {found}, expected coding regions of this genome"
+            f"{f' ({first})' if first else ''}"
         )
     if missing:
         logger.warning(
@@ -171,8 +172,9 @@ def write_book_table(path: str | Path, sequences: Iterable[CodingSequence]) -> i
     with open_writer(path) as text:
         writer = csv.writer(text, delimiter=delimiter_of(path), lineterminator="\n")
         writer.writerow(BOOK_COLUMNS)
-        for num_rows, record in enumerate(sequences, start=1):
+        for record in sequences:
             writer.writerow(_book_row(record))
+            num_rows += 1
     return num_rows
 
 
@@ -185,6 +187,27 @@ def _book_row(record: CodingSequence) -> list[str]:
 
 
 def splice(region: CodingRegion, genome: Genome, annotation: Annotation) -> CodingSequence:
+    """Join the segments of a coding region.
+
+    Parameters
+    ----------
+    region : CodingRegion
+        Of `annotation`, on a contig of `genome`.
+    genome : Genome
+        The letters.
+    annotation : Annotation
+        Says which contigs are circular.
+
+    Returns
+    -------
+    CodingSequence
+        In the direction of translation.
+
+    Raises
+    ------
+    CodingError
+        If the region goes past the end of its contig (and that is not circular), or has no strand.
+    """
     segments, gene, transcript = region.segments, region.gene, region.transcript
     letters = genome.letters(region.contig)
     is_circular = region.contig in annotation.circular

@@ -9,7 +9,7 @@ package `datasets` does the reading.
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -73,11 +73,13 @@ def iter_column(
     StateError
         If the package `datasets` is not installed.
     """
-    dataset = _open(require("datasets", "datasets"), source, split)
+    rows = _rows(_open(require("datasets", "datasets"), source, split), source)
     if column is None:
-        column = _only_dna_column(source, list(islice(_rows(dataset, source), LOOKED_AT)))
+        first = list(islice(rows, LOOKED_AT))
+        column = _only_dna_column(source, first)
+        rows = chain(first, rows)
     num_rows = num_empty = 0
-    for row, values in enumerate(_rows(dataset, source)):
+    for row, values in enumerate(rows):
         if column not in values:
             raise DatasetError(f"{source}: no column {column!r}: found {_listed(values)}")
         num_rows += 1
