@@ -20,12 +20,14 @@ from helixlm.data.genome import GenomeError
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import SplitConfig, SplitError, check_leaks
+from helixlm.data.window_files import CorpusSplit
 from helixlm.data.windows import (
     DnabertWindows,
     FixedWindows,
     PieceWindows,
     RepeatFreeWindows,
     TinyDnabertWindows,
+    Window,
 )
 from helixlm.errors import StateError
 from helixlm.rng import CounterRng
@@ -98,6 +100,21 @@ def test_the_rows_are_the_stretches_of_the_genome(fasta, tmp_path):
     assert manifest.dropped_bases["iupac"] == 0
     assert manifest.dropped_bases["split_border"] == 0
     assert check_leaks(open_corpus(tmp_path / "corpus")).clean
+
+
+def test_strand_and_haplotype_of_a_window_are_kept(tmp_path):
+    windows = [
+        Window("chr1", 3, 9, "acgtAC"),
+        Window("chr1", 5, 9, "GTAC", "-", "HG00096", 2),
+    ]
+    with window_files.WindowWriter(tmp_path, "train", "", "", 10) as writer:
+        for window in windows:
+            writer.add(window)
+        shard = writer.finish()
+    split = CorpusSplit(num_windows=2, num_bases=shard.bases, shards=(shard,))
+    columns = list(Window._fields)
+    (found,) = window_files.read_windows(tmp_path, split, columns, range(2))
+    assert list(map(Window._make, zip(*found.values(), strict=True))) == windows
 
 
 def test_the_manifest_says_what_it_was_made_from(fasta, tmp_path):

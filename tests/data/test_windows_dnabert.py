@@ -74,6 +74,12 @@ def test_samples_are_those_of_the_published_function(contig, k, rate, seed):
     assert spans_of(cut_text(contig, config, seed=seed)) == sorted(expected)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_what_fits_in_one_window_is_one(seed):
+    assert spans_of(cut_text("A" * 515, DnabertWindows(), seed=seed)) == [(0, 515)]
+    assert len(spans_of(cut_text("A" * 521, DnabertWindows(), seed=seed))) > 1
+
+
 def test_half_of_the_cuts_are_whole_and_the_others_uniform():
     windows = windows_of(cut_text("ACGT" * 500_000, DnabertWindows()))
     lengths = np.array([len(window.sequence) for window in windows[:-1]])

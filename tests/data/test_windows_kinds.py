@@ -32,8 +32,8 @@ from helixlm.data.windows.base import CHUNK_BP
 small = st.integers(1, 25)
 fractions = st.sampled_from([0, 0.1, 0.5, 1])
 policies = st.sampled_from(["keep", "drop"])
-configs = st.one_of(
-    st.builds(
+CONFIGS = {
+    "tinydnabert": st.builds(
         lambda block, least, more, iupac: TinyDnabertWindows(
             block_bp=block, min_bp=least, max_bp=least + more, iupac=iupac
         ),
@@ -42,7 +42,7 @@ configs = st.one_of(
         st.integers(1, 12),
         st.sampled_from(["keep", "split"]),
     ),
-    st.builds(
+    "fixed": st.builds(
         lambda step, more, last, n, share, cap, iupac: FixedWindows(
             length_bp=step + more,
             step_bp=step,
@@ -60,7 +60,7 @@ configs = st.one_of(
         st.integers(1, 8),
         st.sampled_from(["keep", "split", "n"]),
     ),
-    st.builds(
+    "dnabert": st.builds(
         lambda mode, rate, n, iupac: DnabertWindows(
             mode=mode, rate=rate, n=n, iupac="keep" if iupac == "split" != n else iupac
         ),
@@ -69,7 +69,7 @@ configs = st.one_of(
         st.sampled_from(["split", "keep"]),
         st.sampled_from(["keep", "split", "n"]),
     ),
-    st.builds(
+    "pieces": st.builds(
         PieceWindows,
         chunk_bp=small,
         overlap_bp=st.integers(0, 12),
@@ -77,7 +77,7 @@ configs = st.one_of(
         max_n_fraction=fractions,
         iupac=st.sampled_from(["keep", "n"]),
     ),
-    st.builds(
+    "features": st.builds(
         FeatureWindows,
         upstream_bp=small,
         downstream_bp=small,
@@ -86,13 +86,13 @@ configs = st.one_of(
         max_n_fraction=fractions,
         iupac=st.sampled_from(["keep", "n"]),
     ),
-    st.builds(
+    "repeatfree": st.builds(
         RepeatFreeWindows,
         length_bp=small,
         min_run_bp=st.one_of(st.none(), st.integers(1, 20)),
         kept_fraction=st.sampled_from([0.1, 0.5, 1.0]),
     ),
-)
+}
 
 
 @st.composite
@@ -104,11 +104,16 @@ def features_on(draw, length):
     ]
 
 
-@settings(deadline=None, max_examples=400)
-@given(contigs, configs, st.integers(0, 9), st.data())
-def test_each_base_is_in_windows_or_in_one_dropped_stretch(contig, config, seed, data):
+@pytest.mark.parametrize("kind", CONFIGS)
+@settings(deadline=None, max_examples=80)
+@given(contig=contigs, seed=st.integers(0, 9), data=st.data())
+def test_each_base_is_in_windows_or_in_one_dropped_stretch(kind, contig, seed, data):
+    config = data.draw(CONFIGS[kind])
     features = data.draw(features_on(len(contig)))
-    found = cut_text(contig, config, seed=seed, features=features)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base, "CHUNK_BP", data.draw(st.integers(1, 80)))
+        patch.setattr(runs, "BLOCK_BP", data.draw(st.integers(1, 80)))
+        found = cut_text(contig, config, seed=seed, features=features)
     in_windows, dropped = np.zeros(len(contig), int), np.zeros(len(contig), int)
     for segment in found:
         assert 0 <= segment.start < segment.end <= len(contig)
@@ -123,9 +128,11 @@ def test_each_base_is_in_windows_or_in_one_dropped_stretch(contig, config, seed,
     assert [segment.start for segment in found] == sorted(segment.start for segment in found)
 
 
-@settings(deadline=None, max_examples=400)
-@given(contigs, configs, st.integers(0, 9), st.data())
-def test_parts_give_what_the_whole_gives(contig, config, seed, data):
+@pytest.mark.parametrize("kind", CONFIGS)
+@settings(deadline=None, max_examples=80)
+@given(contig=contigs, seed=st.integers(0, 9), data=st.data())
+def test_parts_give_what_the_whole_gives(kind, contig, seed, data):
+    config = data.draw(CONFIGS[kind])
     features = data.draw(features_on(len(contig)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base, "CHUNK_BP", data.draw(st.integers(1, 80)))
@@ -144,9 +151,11 @@ def test_parts_give_what_the_whole_gives(contig, config, seed, data):
         assert in_parts == cut_text(contig, config, seed=seed, features=features)
 
 
-@settings(deadline=None, max_examples=200)
-@given(contigs, configs, st.data())
-def test_sequences_are_the_letters_of_the_contig(contig, config, data):
+@pytest.mark.parametrize("kind", CONFIGS)
+@settings(deadline=None, max_examples=50)
+@given(contig=contigs, data=st.data())
+def test_sequences_are_the_letters_of_the_contig(kind, contig, data):
+    config = data.draw(CONFIGS[kind])
     features = data.draw(features_on(len(contig)))
     complement = str.maketrans("ACGTNRYKacgtnrykMm", "TGCANYRMtgcanyrmKk")
     for window in windows_of(cut_text(contig, config, features=features)):

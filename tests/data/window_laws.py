@@ -5,16 +5,28 @@ from hypothesis import strategies as st
 
 from helixlm.data.windows import Window, cut
 
-# Mostly sequence, some gaps, both cases, a few IUPAC letters.
+_LETTERS = {"sequence": ("ACGTacgt", 90), "gap": ("Nn", 20), "iupac": ("RYk", 2)}
+
+
+def _spell(parts):
+    text = ""
+    for kind, size, seed in parts:
+        letters, longest = _LETTERS[kind]
+        picks = np.random.RandomState(seed).randint(len(letters), size=1 + size % longest)
+        text += "".join(letters[pick] for pick in picks)
+    return text
+
+
+# Mostly sequence, some gaps, both cases, a few IUPAC letters; hundreds of bases.
 contigs = st.lists(
-    st.one_of(
-        st.text("ACGTacgt", min_size=1, max_size=60),
-        st.text("Nn", min_size=1, max_size=20),
-        st.text("RYk", min_size=1, max_size=2),
+    st.tuples(
+        st.sampled_from(["sequence", "sequence", "gap", "iupac"]),
+        st.integers(0, 89),
+        st.integers(0, 999),
     ),
     min_size=1,
-    max_size=10,
-).map("".join)
+    max_size=16,
+).map(_spell)
 
 
 def codes(contig):

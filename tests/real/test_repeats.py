@@ -17,8 +17,10 @@ PIECES = {
 @pytest.fixture(scope="module", params=PIECES)
 def human(request, data):
     name = request.param
-    chunks = [c for c in iter_chunks(data / "human" / PIECES[name]) if c.contig.startswith(name)]
+    names = (name, name.removeprefix("chr"))
+    chunks = [c for c in iter_chunks(data / "human" / PIECES[name]) if c.contig in names]
     text = "".join(chunk.sequence for chunk in chunks)
+    assert text
     return name, np.frombuffer(text.encode(), np.uint8)
 
 
@@ -33,7 +35,8 @@ def test_the_threshold_keeps_the_share_that_is_wanted(human, share):
     print(report.model_dump_json())
     above = select_pieces(masked, threshold + 1).kept_bp / len(letters)
     assert report.kept_fraction >= share * known > above
-    assert report.kept_fraction == pytest.approx(share * known, abs=0.01)
+    # Few runs have the same length, so the share changes by few pieces from step to step.
+    assert report.kept_bp - share * known * len(letters) < 3 * 12_200
 
 
 def test_pieces_hold_less_repeat_than_the_sequence_does(human):

@@ -64,8 +64,8 @@ class Window(NamedTuple):
     start: int
     end: int
     sequence: str
-    """Case as in the file, on the strand of the window. Its length is ``end - start``, but where
-    runs of N are shortened or variants applied."""
+    """Case as in the file, on the strand of the window. Its length is ``end - start``, except
+    where runs of N are shortened or variants applied."""
     strand: str = "+"
     """"+", or "-" where `sequence` is the reverse complement of the contig's letters."""
     sample: str | None = None

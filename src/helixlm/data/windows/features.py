@@ -5,6 +5,7 @@ the minus strand upstream is to the right, and the sequence is the reverse compl
 windows are read in the direction of their feature.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -148,18 +149,20 @@ def cut_features(
 ) -> Iterator[Window | Dropped]:
     """Yield the windows around features that begin in [start, stop); see `kinds.cut`."""
     spans = feature_spans(features, contig, len(letters), config)
+    starts = [span.start for span in spans]
+    longest = max((span.end - span.start for span in spans), default=0)
     most_n = config.max_n_fraction if config.n == "drop" else 1.0
 
-    def windows(low: int, high: int, least_end: int = 0) -> Iterator[Window]:
-        for span in spans:
-            if low <= span.start < high and span.end > least_end:
-                sequence = read(letters, span.start, span.end, config.iupac)
-                if not too_much_n(sequence, most_n):
-                    if span.strand == "-":
-                        sequence = reverse_complement(sequence)
-                    yield Window(contig, span.start, span.end, sequence, span.strand)
+    def windows(low: int, high: int) -> Iterator[Window]:
+        for span in spans[bisect_left(starts, low) : bisect_left(starts, high)]:
+            sequence = read(letters, span.start, span.end, config.iupac)
+            if not too_much_n(sequence, most_n):
+                if span.strand == "-":
+                    sequence = reverse_complement(sequence)
+                yield Window(contig, span.start, span.end, sequence, span.strand)
 
     for low in range(start, stop, config.unit_bp):
         high = min(low + config.unit_bp, stop)
-        covered = max((window.end for window in windows(0, low, low)), default=low)
+        before = (window.end for window in windows(low - longest, low))
+        covered = max(low, max(before, default=low))
         yield from fill(windows(low, high), covered, high, lost_to(contig, "no_feature"))
