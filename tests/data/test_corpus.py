@@ -15,7 +15,8 @@ from helixlm.data import corpus as module
 from helixlm.data import window_files
 from helixlm.data.corpus import CorpusError, open_corpus, prepare_corpus
 from helixlm.data.fasta import FastaError
-from helixlm.data.splits import SplitConfig, SplitError, check_leaks
+from helixlm.data.leaks import check_leaks
+from helixlm.data.splits import SplitConfig, SplitError
 from helixlm.data.windows import WindowConfig
 from helixlm.errors import StateError
 from helixlm.rng import CounterRng

@@ -8,7 +8,8 @@ import pytest
 from helixlm.data.corpus import open_corpus, prepare_corpus
 from helixlm.data.fasta import iter_chunks, scan_fasta
 from helixlm.data.fasta_index import FastaFile
-from helixlm.data.splits import SplitConfig, check_leaks
+from helixlm.data.leaks import check_leaks
+from helixlm.data.splits import SplitConfig
 from helixlm.seq.ops import reverse_complement
 from helixlm.tokenizers.base import TokenizerConfig
 from helixlm.tokenizers.build import build_tokenizer

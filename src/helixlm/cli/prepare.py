@@ -28,7 +28,7 @@ def prepare(
     Example: helixlm prepare --recipe tinydnabert-mini --fasta genome.fa.gz -o corpus
     """
     from helixlm.cli.progress import Terminal
-    from helixlm.data.splits import check_leaks
+    from helixlm.data.leaks import check_leaks
     from helixlm.pipeline.prepare import prepare as run_prepare
 
     corpus = run_prepare(

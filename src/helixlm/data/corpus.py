@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from helixlm.data.folder import (
     refuse_existing,
     write_manifest,
 )
+from helixlm.data.homology import HomologyGrouper
 from helixlm.data.splits import SPLITS, SplitConfig, assign
 from helixlm.data.window_files import SHARD_WINDOWS, CorpusSplit, WindowWriter, read_windows
 from helixlm.data.windows import DROP_REASONS, Dropped, Window, WindowConfig, segments
@@ -113,7 +115,7 @@ def prepare_corpus(
         Most windows in one Parquet file.
     progress : callable, optional
         Called as ``progress(done, total)`` in bytes of input; each file is read twice, or
-        three times for a split by block.
+        three times for a split by block or group.
 
     Returns
     -------
@@ -150,13 +152,18 @@ def prepare_corpus(
     summaries = [scan_fasta(path, report(0, i)) for i, path in enumerate(paths)]
     contigs = _all_contigs(paths, summaries)
     block_bases: dict[str, list[int]] = {name: [] for name in contigs}
-    if split.by == "block":
+    grouper = HomologyGrouper(split.group_share, length_bp=split.block_bp)
+    if split.by != "contig":
         for i, path in enumerate(paths):
             chunks = iter_chunks(path, chunk_bp=split.block_bp)
             for chunk in _counted(chunks, sum(summaries[i].contigs.values()), report(1, i)):
                 gaps = chunk.sequence.count("N") + chunk.sequence.count("n")
                 block_bases[chunk.contig].append(len(chunk.sequence) - gaps)
-    assignment = assign(contigs, split, seed, block_bases)
+                if split.by == "group":
+                    grouper.add(chunk.sequence)
+    groups = iter(grouper.groups().tolist())
+    block_groups = {name: list(islice(groups, len(blocks))) for name, blocks in block_bases.items()}
+    assignment = assign(contigs, split, seed, block_bases, block_groups)
     with new_folder(output) as folder, contextlib.ExitStack() as stack:
         writers = {
             name: stack.enter_context(WindowWriter(folder, name, species, assembly, shard_windows))
