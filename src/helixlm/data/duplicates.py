@@ -100,24 +100,29 @@ def remove_duplicates(
     """
     config = config or DuplicateConfig()
     if config.remove == "exact":
-        for window, of in _with_equals(windows):
-            yield window if of == NEW else Duplicate(window, "exact", of, 1.0)
+        for batch, equals in _with_equals(windows):
+            for window, of in zip(batch, equals, strict=True):
+                yield window if of == NEW else Duplicate(window, "exact", of, 1.0)
         return
+    number = 0
     with LetterFile(scratch) as letters:
         kept = _Kept(config, letters)
-        for number, (window, of) in enumerate(_with_equals(windows)):
-            if of == NEW:
-                yield kept.check(window, number) or window
-            else:
-                yield Duplicate(window, "exact", of, 1.0)
+        for batch, equals in _with_equals(windows):
+            sampled = sketch([window.sequence for window in batch], config.k, config.scale)
+            for index, (window, of) in enumerate(zip(batch, equals, strict=True)):
+                if of == NEW:
+                    yield kept.check(window, number + index, sampled.of(index)) or window
+                else:
+                    yield Duplicate(window, "exact", of, 1.0)
+            number += len(batch)
 
 
-def _with_equals(windows: Iterable[Window]) -> Iterator[tuple[Window, int]]:
-    """Pass windows on, each with the number of the first that has its sequence, or -1."""
+def _with_equals(windows: Iterable[Window]) -> Iterator[tuple[list[Window], list[int]]]:
+    """Yield windows in batches, and for each the number of an equal one before it, or -1."""
     table, number, windows = DigestTable(), 0, iter(windows)
     while batch := list(islice(windows, _BATCH)):
-        found = table.add([strandless_digest(window.sequence) for window in batch], number)
-        yield from zip(batch, found.tolist(), strict=True)
+        digests = [strandless_digest(window.sequence) for window in batch]
+        yield batch, table.add(digests, number).tolist()
         number += len(batch)
 
 
@@ -130,10 +135,9 @@ class _Kept:
         self._index = SketchIndex()
         self._numbers = array("Q")  # in the input
 
-    def check(self, window: Window, number: int) -> Duplicate | None:
-        """Return what a window repeats; if nothing, keep it."""
+    def check(self, window: Window, number: int, hashes: NDArray[np.uint64]) -> Duplicate | None:
+        """Return what a window repeats; if nothing, keep it. `hashes` is its sketch."""
         config = self.config
-        hashes = sketch([window.sequence], config.k, config.scale).of(0)
         candidates, counts = self._index.find(hashes)
         places = likely(candidates, counts, config.containment * len(hashes))
         if places:
@@ -172,6 +176,8 @@ def likely(
         that differs), the lower number first among equals. None has less than a third of what is
         expected at the threshold.
     """
+    if not len(candidates):
+        return []
     ratio = counts / np.maximum(expected, 1e-9)
     enough = np.flatnonzero(ratio >= _LEAST_OF_EXPECTED)
     order = enough[np.argsort(-ratio[enough], kind="stable")][:_MOST_COMPARED]

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from helixlm.data.digests import NEW, DigestTable, digest
 from helixlm.data.duplicates import LetterFile, likely
-from helixlm.data.sketch import SketchIndex, count_shared, scale_for, sketch
+from helixlm.data.sketch import Sketches, SketchIndex, count_shared, scale_for, sketch
 from helixlm.data.windows import Window
 from helixlm.seq.ops import reverse_complement
 
+_BATCH = 1024
 _SHORT_QUANTILE = 0.01
 
 
@@ -83,10 +84,12 @@ class HeldWindows:
             return
         lengths = np.frombuffer(self._end, np.int64) - np.frombuffer(self._start, np.int64)
         self._scale = scale_for(np.quantile(lengths, _SHORT_QUANTILE), self.near, self.k)
-        for number in range(len(self)):
-            hashes = self.sampled(self._letters.read(number))
-            self._index.add(number, hashes)
-            self._num_hashes.append(len(hashes))
+        for first in range(0, len(self), _BATCH):
+            numbers = range(first, min(first + _BATCH, len(self)))
+            sampled = self.sample([self._letters.read(number) for number in numbers])
+            for index, number in enumerate(numbers):
+                self._index.add(number, sampled.of(index))
+                self._num_hashes.append(len(sampled.of(index)))
 
     def name(self, number: int) -> str:
         """Return contig, start and end of a window in words."""
@@ -109,9 +112,15 @@ class HeldWindows:
         """Give windows of equal sequence the flag of the first of them, bool, shape (windows,)."""
         return flags[np.frombuffer(self._first_equal, np.uint32)]
 
-    def alike(self, sequence: str) -> Iterator[Alike]:
-        """Yield windows with enough k-mers of a sequence, the likeliest first; not equal ones."""
-        hashes = self.sampled(sequence)
+    def sample(self, sequences: Sequence[str | bytes]) -> Sketches:
+        """Return the sketches of sequences at the scale of this index."""
+        return sketch(sequences, self.k, self._scale)
+
+    def alike(self, sequence: str, hashes: NDArray[np.uint64]) -> Iterator[Alike]:
+        """Yield windows with enough k-mers of a sequence, the likeliest first; not equal ones.
+
+        `hashes` is the sketch of the sequence.
+        """
         numbers, counts = self._index.find(hashes)
         sizes = np.frombuffer(self._num_hashes, np.uint32)[numbers]
         assert self.near is not None
@@ -127,10 +136,6 @@ class HeldWindows:
             contained = share == 1 and _contained(text, letters.decode())
             if share >= self.near and not (contained and len(text) == len(letters)):
                 yield Alike(number, share, contained)
-
-    def sampled(self, sequence: str | bytes) -> NDArray[np.uint64]:
-        """Return the sketch of a sequence at the scale of this index."""
-        return sketch([sequence], self.k, self._scale).of(0)
 
 
 def _contained(first: str, second: str) -> bool:

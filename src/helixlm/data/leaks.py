@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from helixlm.data.digests import NEW
 from helixlm.data.duplicates import LetterFile
@@ -227,11 +228,14 @@ class _Tally:
 
     def add(self, windows: Sequence[Window]) -> None:
         """Compare training windows with those that are held."""
-        equal = self._held.equal([window.sequence for window in windows])
-        turned = self._held.equal([reverse_complement(window.sequence) for window in windows])
-        for window, same, other in zip(windows, equal.tolist(), turned.tolist(), strict=True):
+        sequences = [window.sequence for window in windows]
+        equal = self._held.equal(sequences).tolist()
+        turned = self._held.equal([reverse_complement(text) for text in sequences]).tolist()
+        sampled = self._held.sample(sequences) if "near" in self._kinds else None
+        for index, window in enumerate(windows):
+            hashes = sampled.of(index) if sampled else None
             found: set[Kind] = set()
-            for kind, number, share in self._pairs(window, same, other):
+            for kind, number, share in self._pairs(window, equal[index], turned[index], hashes):
                 found.add(kind)
                 self._note(kind, window, number, share)
             by_sequence = [kind for kind in KINDS[1:] if kind in found]
@@ -240,7 +244,9 @@ class _Tally:
             self._num_leaking += bool(found)
         self._num_train += len(windows)
 
-    def _pairs(self, window: Window, same: int, turned: int) -> Iterator[tuple[Kind, int, float]]:
+    def _pairs(
+        self, window: Window, same: int, turned: int, hashes: NDArray[np.uint64] | None
+    ) -> Iterator[tuple[Kind, int, float]]:
         """Yield what is shared, the number of the window that it is shared with, and how much."""
         if "overlapping" in self._kinds:
             for number, share in self._held.overlapping(window):
@@ -249,8 +255,8 @@ class _Tally:
             yield "identical", same, 1.0
         if turned not in (NEW, same):
             yield "reverse complement", turned, 1.0
-        if "near" in self._kinds:
-            for number, share, contained in self._held.alike(window.sequence):
+        if hashes is not None:
+            for number, share, contained in self._held.alike(window.sequence, hashes):
                 yield "contained" if contained else "near", number, share
 
     def _note(self, kind: Kind, window: Window, number: int, share: float) -> None:

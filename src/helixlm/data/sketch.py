@@ -143,6 +143,7 @@ class SketchIndex:
         self._numbers = np.full(_FIRST_SLOTS, _FREE, np.uint32)
         self._used = 0
         self._found = np.empty(0, np.uint32)
+        self._counts = np.empty(0, np.int64)
 
     @property
     def num_bytes(self) -> int:
@@ -175,8 +176,9 @@ class SketchIndex:
         """
         if len(self._found) < len(hashes) * MOST_COPIES:
             self._found = np.empty(2 * len(hashes) * MOST_COPIES, np.uint32)
-        count = _collect(self._keys, self._numbers, hashes, self._found)
-        return np.unique(self._found[:count], return_counts=True)
+            self._counts = np.empty(len(self._found), np.int64)
+        count = _collect(self._keys, self._numbers, hashes, self._found, self._counts)
+        return self._found[:count].copy(), self._counts[:count].copy()
 
 
 def count_shared(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> int:
@@ -294,16 +296,29 @@ def _collect(
     numbers: NDArray[np.uint32],
     hashes: NDArray[np.uint64],
     found: NDArray[np.uint32],
+    counts: NDArray[np.int64],
 ) -> int:
-    """List the sequence of each entry that has one of the hashes; return how many entries."""
+    """List the sequences that have some of the hashes, and of how many; return how many sequences.
+
+    `found` and `counts` have room for as many entries as there can be.
+    """
     last = np.int64(len(keys) - 1)
-    count = 0
+    total = 0
     for hashed in hashes:
         key = np.uint32(hashed & np.uint64(0xFFFFFFFF))
         slot = np.int64(key) & last
         while numbers[slot] != _FREE:
             if keys[slot] == key:
-                found[count] = numbers[slot]
-                count += 1
+                found[total] = numbers[slot]
+                total += 1
             slot = (slot + 1) & last
-    return count
+    found[:total].sort()
+    out = 0
+    for at in range(total):
+        if out and found[at] == found[out - 1]:
+            counts[out - 1] += 1
+        else:
+            found[out] = found[at]
+            counts[out] = 1
+            out += 1
+    return out
