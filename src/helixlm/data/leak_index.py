@@ -43,11 +43,14 @@ class HeldWindows:
         Share of k-mers from which windows are alike; None: this will not be asked.
     k : int
         Length of a k-mer, bp.
+    places : bool
+        Whether coordinates mean something.
     """
 
-    def __init__(self, letters: LetterFile, near: float | None, k: int) -> None:
+    def __init__(self, letters: LetterFile, near: float | None, k: int, places: bool) -> None:
         self.near = near
         self.k = k
+        self._places = places
         self._letters = letters
         self._digests = DigestTable()
         self._first_equal = array("I")
@@ -92,9 +95,16 @@ class HeldWindows:
                 self._num_hashes.append(len(sampled.of(index)))
 
     def name(self, number: int) -> str:
-        """Return contig, start and end of a window in words."""
+        """Return what a held window is called in messages."""
         contig = self._names[self._contig[number]]
-        return f"{contig}:{self._start[number]}-{self._end[number]}"
+        return self._name(contig, self._start[number], self._end[number])
+
+    def name_of(self, window: Window) -> str:
+        """Return what another window is called in messages."""
+        return self._name(window.contig, window.start, window.end)
+
+    def _name(self, contig: str, start: int, end: int) -> str:
+        return f"{contig}:{start}-{end}" if self._places else contig
 
     def overlapping(self, window: Window) -> Iterator[tuple[int, float]]:
         """Yield each window that overlaps one: number, and shared bases of the shorter one."""

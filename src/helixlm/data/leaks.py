@@ -59,7 +59,7 @@ class Leak(NamedTuple):
 
     kind: Kind
     train: str
-    """Contig, start and end, 0-based and half-open."""
+    """Contig, start and end, 0-based and half-open; the name alone where places mean nothing."""
     validation: str
     share: float
     """Shared bases of the shorter one (overlapping), or shared k-mers of the smaller set."""
@@ -193,7 +193,7 @@ def check_leaks(
     kinds = KINDS[0 if places else 1 : len(KINDS) if near else 3]
     done = 0
     with LetterFile(scratch) as letters:
-        held = HeldWindows(letters, near, k)
+        held = HeldWindows(letters, near, k, places)
         for batch in _batches(windows.iter_windows("validation")):
             held.add(batch)
             done += len(batch)
@@ -264,8 +264,7 @@ class _Tally:
         self._num_pairs += 1
         worst = self._worst[kind]
         if len(worst) < _EXAMPLES or share > worst[0][0]:
-            name = f"{window.contig}:{window.start}-{window.end}"
-            leak = Leak(kind, name, self._held.name(number), share)
+            leak = Leak(kind, self._held.name_of(window), self._held.name(number), share)
             if len(worst) == _EXAMPLES:
                 heapq.heappop(worst)
             heapq.heappush(worst, (share, -self._num_pairs, leak))

@@ -44,7 +44,8 @@ class SequenceFiles:
         Yields
         ------
         Window
-            The contig is the name of the record, or ``FILE:LINE`` of a table.
+            The contig is the name of the record, with start and end if it is a piece of one, or
+            ``FILE:LINE`` of a table.
 
         Raises
         ------
@@ -84,6 +85,7 @@ def _records(path: Path, step_bp: int) -> Iterator[Window]:
         while at + PIECE_BP <= len(waiting) or (chunk.last and at < len(waiting)):
             piece = waiting[at : at + PIECE_BP]
             if piece.strip("Nn"):
-                yield Window(chunk.contig, start + at, start + at + len(piece), piece)
+                end = start + at + len(piece)
+                yield Window(f"{chunk.contig}:{start + at}-{end}", start + at, end, piece)
             at += step_bp
         waiting, start = waiting[at:], start + at
