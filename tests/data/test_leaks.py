@@ -159,12 +159,12 @@ def test_a_clean_split_passes(sequence):
 def test_leaks_into_short_sequences_are_found():
     """Sequences of 70 bp (core promoters): the density of the samples follows their length."""
     validation = [window("v", 70 * i, random_dna(f"p{i}", 70)) for i in range(500)]
-    train = [
-        window("t", 70 * i, v.sequence[8:] + random_dna(f"q{i}", 8))
+    train = [  # 26 of 50 k-mers are shared
+        window("t", 70 * i, v.sequence[24:] + random_dna(f"q{i}", 24))
         for i, v in enumerate(validation)
     ]
     report = check_leaks(Windows(train=train, validation=validation), near=0.5)
-    assert report.train["near"] >= 499
+    assert report.train["near"] >= 498
 
 
 def test_the_worst_examples_are_shown():

@@ -13,8 +13,13 @@ What is linked is whole sequences: a copy that is smaller than the share, or one
 the border of two blocks and is smaller than the share in both, does not link. So choose
 ``share * block_bp`` no longer than the copies that matter.
 
-Memory: 8 bytes for each sampled k-mer, and 60 while groups are made. At a share of 0.02 and blocks
-of 1 Mbp one k-mer of 200 is sampled: 0.3 bytes a base.
+Interspersed repeats set a floor to the share. Measured on 14 Mbp of human sequence: between blocks
+of 1 Mbp the median is 0.021, and 0.028 is exceeded by one pair of ten; between blocks of 100 kbp it
+is 0.010, and 0.042 is exceeded by one pair of a hundred. At a share of 0.02 nearly all blocks are
+one group, at 0.05 the known segmental duplications are.
+
+Memory: 8 bytes for each sampled k-mer, and 60 while groups are made. At a share of 0.05 and blocks
+of 1 Mbp one k-mer of 500 is sampled: 0.1 bytes a base.
 """
 
 from array import array

@@ -15,9 +15,10 @@ Of the last four a window counts as one, the first that holds. The last two are 
 where a share is given, since they cost time and memory.
 
 Validation is held, training streams. Memory for each validation window: 80 to 115 bytes for the
-first three kinds; the last two take another 12 bytes, and 14 to 27 bytes for each sampled k-mer, of
-which there are about ``12 / near`` in the shortest windows and proportionally more in longer ones
-(`sketch.scale_for`). The letters of validation are in a temporary file. None of it depends on the
+first three kinds, 150 while tables grow; the last two take another 12 bytes, and 14 to 27 bytes, 40
+while growing, for each sampled k-mer, of which there are about ``12 / near`` in the shortest
+windows and proportionally more in longer ones (`sketch.scale_for`): 1.1 kB in all at the peak for
+windows of 1,000 bp. The letters of validation are in a temporary file. None of it depends on the
 size of the training split.
 """
 

@@ -41,7 +41,7 @@ class SplitConfig(BaseModel):
     """Share of the bases to hold out, where no contigs are named."""
     block_bp: int = Field(default=1_000_000, gt=0)
     """Length of a block, bp."""
-    group_share: float = Field(default=0.02, gt=0, le=1)
+    group_share: float = Field(default=0.05, gt=0, le=1)
     """By group: share of the distinct k-mers of a block that must be in another for the two to be
     in one group; copies shorter than this share of block_bp may lie on both sides."""
 
