@@ -17,9 +17,10 @@ from helixlm.data import prepare as prepare_module
 from helixlm.data.corpus import CorpusError, open_corpus
 from helixlm.data.fasta import FastaError
 from helixlm.data.genome import GenomeError
+from helixlm.data.leaks import check_leaks
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source, SourceError
-from helixlm.data.splits import SplitConfig, SplitError, check_leaks
+from helixlm.data.splits import SplitConfig, SplitError
 from helixlm.data.window_files import CorpusSplit
 from helixlm.data.windows import (
     DnabertWindows,

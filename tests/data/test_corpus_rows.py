@@ -8,7 +8,7 @@ from helixlm.data import corpus_rows
 from helixlm.data.corpus import open_corpus
 from helixlm.data.corpus_rows import VariantConfig
 from helixlm.data.prepare import prepare_corpus
-from helixlm.data.simulate import simulate
+from helixlm.data.simulate import load_world, simulate, small_config
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import CodingWindows, FeatureWindows, FixedWindows, PieceWindows
@@ -130,7 +130,8 @@ def test_only_intervals_are_cut(fasta, tmp_path):
 
 
 def test_coding_sequences_and_starts_of_genes_of_the_simulated_world(tmp_path):
-    world = simulate_world(tmp_path)
+    simulate(tmp_path / "world", small_config(seed=3))
+    world = load_world(tmp_path / "world")
     source = Source(fasta=world.fasta(), gff=world.gff3())
     manifest = prepare_corpus([source], tmp_path / "cds", windows=CodingWindows(), seed=1)
     rows = rows_of(tmp_path / "cds")

@@ -1,4 +1,4 @@
-"""What is held out, and the leak check against a comparison of every pair of windows."""
+"""What is held out: contigs, blocks and groups of blocks."""
 
 import itertools
 
@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from helixlm.data.splits import SplitConfig, SplitError, assign, check_leaks
-from helixlm.data.windows import Window
+from helixlm.data.splits import SplitConfig, SplitError, assign
 
 YEAST = {  # sacCer3
     "chrI": 230218, "chrII": 813184, "chrIII": 316620, "chrIV": 1531933, "chrV": 576874,
@@ -20,20 +19,6 @@ YEAST = {  # sacCer3
 genomes = st.dictionaries(
     st.text("abc12", min_size=1, max_size=4), st.integers(1, 5000), min_size=2, max_size=12
 )
-
-
-class Windows:
-    """A corpus in memory."""
-
-    def __init__(self, **splits):
-        self.splits = splits
-
-    def iter_windows(self, split):
-        return iter(self.splits[split])
-
-
-def window(contig, start, sequence):
-    return Window(contig, start, start + len(sequence), sequence)
 
 
 def bases_of(assignment, contigs):
@@ -219,7 +204,12 @@ def test_genomes_that_cannot_be_split(contigs, fields, message):
         ({"validation_fraction": 0}, "greater than 0"),
         ({"validation_fraction": 0.6}, "less than or equal to 0.5"),
         ({"block_bp": 0}, "greater than 0"),
-        ({"by": "file"}, "Input should be 'contig' or 'block'"),
+        (
+            {"by": "group", "validation_contigs": ("chrI",)},
+            "validation_contigs: expected none when the split is by group",
+        ),
+        ({"group_share": 0}, "greater than 0"),
+        ({"by": "file"}, "Input should be 'contig', 'block' or 'group'"),
     ],
 )
 def test_settings_that_make_no_split(fields, message):
@@ -227,52 +217,61 @@ def test_settings_that_make_no_split(fields, message):
         SplitConfig(**fields)
 
 
-COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
-
-window_lists = st.lists(
-    st.builds(
-        window,
-        st.sampled_from("ab"),
-        st.integers(0, 40),
-        st.text("ACGTacgt", min_size=1, max_size=4),
-    ),
-    max_size=20,
-)
-
-
-@settings(deadline=None, max_examples=200)
-@given(window_lists, window_lists)
-def test_leaks_against_a_comparison_of_every_pair(train, validation):
-    overlapping = identical = 0
-    for t in train:
-        same = [v for v in validation if v.contig == t.contig]
-        overlapping += any(max(t.start, v.start) < min(t.end, v.end) for v in same)
-        forward = t.sequence.upper()
-        backward = "".join(COMPLEMENT[base] for base in reversed(forward))
-        identical += any(v.sequence.upper() in (forward, backward) for v in validation)
-    report = check_leaks(Windows(train=train, validation=validation))
-    assert (report.num_train, report.num_validation) == (len(train), len(validation))
-    assert (report.overlapping, report.identical) == (overlapping, identical)
-    assert report.clean == (overlapping == identical == 0)
-    assert len(report.examples) == min(5, overlapping + identical)
-
-
-def test_the_report_names_what_it_found():
-    corpus = Windows(
-        train=[window("a", 10, "ACGTA"), window("b", 0, "GGGGGG")],
-        validation=[window("a", 14, "TTTTTTT"), window("a", 50, "cccccc")],
-    )
-    calls = []
-    report = check_leaks(corpus, progress=lambda done, total: calls.append((done, total)))
-    assert str(report).splitlines() == [
-        "2 training and 2 validation windows: 1 training windows overlap validation windows, "
-        "1 have the sequence of one",
-        "  training window a:10-15 overlaps a validation window",
-        "  training window b:0-6 has the sequence of a validation window",
-    ]
-    assert calls == [(4, None)]
-
-
 def test_too_much_in_validation_is_said(caplog):
     assign({"a": 60, "b": 40}, SplitConfig(), 0)
     assert "validation gets 40 % of the bases (b), not the 10 % asked for" in caplog.text
+
+
+block_groups = st.dictionaries(
+    st.text("abc12", min_size=1, max_size=4),
+    st.lists(st.tuples(st.integers(0, 100), st.integers(0, 9)), min_size=1, max_size=20),
+    min_size=1,
+    max_size=5,
+).filter(lambda g: len({group for blocks in g.values() for n, group in blocks if n}) > 1)
+
+
+def assign_groups(blocks, seed=0, fraction=0.1):
+    bases = {name: [n for n, _ in pairs] for name, pairs in blocks.items()}
+    groups = {name: [group for _, group in pairs] for name, pairs in blocks.items()}
+    contigs = {name: 100 * len(pairs) for name, pairs in blocks.items()}
+    config = SplitConfig(by="group", block_bp=100, validation_fraction=fraction)
+    return assign(contigs, config, seed, bases, groups)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    block_groups, st.sampled_from([0.1, 0.3, 0.5]), st.integers(0, 99), st.permutations(range(10))
+)
+def test_whole_groups_are_held_out(blocks, fraction, seed, numbers):
+    assignment = assign_groups(blocks, seed, fraction)
+    homes, held_out = {}, 0
+    for name, pairs in blocks.items():
+        for i, (bases, group) in enumerate(pairs):
+            home = assignment.split_of(name, 100 * i, 100 * i + 100)
+            if bases:
+                homes.setdefault(group, set()).add(home)
+                held_out += bases * (home == "validation")
+            else:
+                assert home == "train"
+    assert all(len(home) == 1 for home in homes.values())
+    total = sum(bases for pairs in blocks.values() for bases, _ in pairs)
+    assert held_out <= total / 2
+    # Neither the order of the contigs nor the numbers of the groups play a part.
+    renamed = {
+        name: [(bases, numbers[group]) for bases, group in blocks[name]]
+        for name in reversed(blocks)
+    }
+    assert assign_groups(renamed, seed, fraction).validation == assignment.validation
+
+
+def test_one_group_cannot_be_split():
+    with pytest.raises(
+        SplitError, match=r"at least 2 groups of blocks of 100 bp .* found 1 in a: .*group_share"
+    ):
+        assign_groups({"a": [(100, 5), (100, 5), (0, 6)]})
+
+
+def test_a_group_that_is_too_large_is_said(caplog):
+    assign_groups({"a": [(60, 0), (40, 1)]})
+    assert "split by group: validation gets 40 % of the bases, not the 10 % asked" in caplog.text
+    assert "of 2 groups the largest has 60 %" in caplog.text

@@ -16,8 +16,8 @@ from transformers import AutoTokenizer
 
 import helixlm
 from helixlm.data.corpus import open_corpus
+from helixlm.data.leaks import check_leaks
 from helixlm.data.letters import open_letters
-from helixlm.data.splits import check_leaks
 from helixlm.data.store import open_store
 from helixlm.errors import InputError, StateError
 from helixlm.pipeline.prepare import prepare

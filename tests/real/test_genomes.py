@@ -8,9 +8,10 @@ import pytest
 from helixlm.data.corpus import open_corpus
 from helixlm.data.fasta import iter_chunks, scan_fasta
 from helixlm.data.fasta_index import FastaFile
+from helixlm.data.leaks import check_leaks
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source
-from helixlm.data.splits import SplitConfig, check_leaks
+from helixlm.data.splits import SplitConfig
 from helixlm.seq.ops import reverse_complement
 from helixlm.tokenizers.base import TokenizerConfig
 from helixlm.tokenizers.build import build_tokenizer

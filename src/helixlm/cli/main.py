@@ -13,6 +13,7 @@ from helixlm.cli import (
     demo,
     doctor,
     finetune,
+    leaks,
     predict,
     prepare,
     pretrain,
@@ -46,6 +47,7 @@ app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
 app.command("recipes")(recipes.recipes)
 app.command("prepare")(prepare.prepare)
+app.command("leaks")(leaks.leaks)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.command("pretrain")(pretrain.pretrain)
 app.command("finetune")(finetune.finetune)
@@ -130,8 +132,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with its exit status.
 
     0: done. 1: the input or the folder is not what it must be, said in one message. 2: the command
-    was not understood. 130 and 143: stopped by SIGINT or SIGTERM. Anything else that fails shows a
-    traceback and leaves with 70.
+    was not understood. 3: `helixlm leaks` found leaks. 130 and 143: stopped by SIGINT or SIGTERM.
+    Anything else that fails shows a traceback and leaves with 70.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given

@@ -41,7 +41,7 @@ def prepare(
     """
     from helixlm.cli.progress import Terminal
     from helixlm.compute import Compute
-    from helixlm.data.splits import check_leaks
+    from helixlm.data.leaks import check_leaks
     from helixlm.pipeline.prepare import PAGE
     from helixlm.pipeline.prepare import prepare as run_prepare
     from helixlm.report.corpus import describe_corpus

@@ -11,9 +11,11 @@ memory does not grow with the input. What is finished outlives an interruption.
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from helixlm.compute import Compute, map_in_order
@@ -45,6 +47,7 @@ from helixlm.data.folder import (
     write_manifest,
 )
 from helixlm.data.genome import Genome, GenomeSource
+from helixlm.data.homology import HomologyGrouper
 from helixlm.data.sources import Source, check_sources, prefix_of
 from helixlm.data.splits import SPLITS, Assignment, SplitConfig, assign
 from helixlm.data.tally import total
@@ -228,22 +231,27 @@ def _read_genome(item: tuple[tuple[Path, ...], Path]) -> Genome:
 def _assign(plan: _Plan, genomes: Sequence[Genome]) -> Assignment:
     """Decide what is held out, over the contigs of all genomes."""
     contigs: dict[str, int] = {}
-    block_bases: dict[str, list[int]] | None = None if plan.split.by == "contig" else {}
+    block_bases: dict[str, list[int]] = {}
+    grouper = HomologyGrouper(plan.split.group_share, length_bp=plan.split.block_bp)
     for number, genome in enumerate(genomes):
         for contig, length in genome.contigs.items():
             key = prefix_of(plan.sources, number) + contig
             contigs[key] = length
-            if block_bases is not None:
-                block_bases[key] = list(_bases_of_blocks(genome, contig, plan.split.block_bp))
-    return assign(contigs, plan.split, plan.seed, block_bases)
+            block_bases[key] = []
+            if plan.split.by != "contig":
+                for block in _blocks(genome.letters(contig), plan.split.block_bp):
+                    gaps = np.count_nonzero((block == ord("N")) | (block == ord("n")))
+                    block_bases[key].append(len(block) - int(gaps))
+                    if plan.split.by == "group":
+                        grouper.add(block.tobytes().decode("ascii"))
+    groups = iter(grouper.groups().tolist())
+    block_groups = {key: list(islice(groups, len(found))) for key, found in block_bases.items()}
+    return assign(contigs, plan.split, plan.seed, block_bases, block_groups)
 
 
-def _bases_of_blocks(genome: Genome, contig: str, block_bp: int) -> Iterator[int]:
-    """Count the bases other than N in each block of a contig."""
-    letters = genome.letters(contig)
+def _blocks(letters: NDArray[np.uint8], block_bp: int) -> Iterator[NDArray[np.uint8]]:
     for start in range(0, len(letters), block_bp):
-        block = letters[start : start + block_bp]
-        yield len(block) - int(np.count_nonzero((block == ord("N")) | (block == ord("n"))))
+        yield letters[start : start + block_bp]
 
 
 def _manifest(

@@ -1,35 +1,26 @@
 """Which parts of a genome are for training and which for validation, and whether they touch.
 
 In: the contigs and their lengths. Out: an `Assignment` that says of any interval to which split it
-belongs. Whole contigs or whole blocks are held out, drawn from a seeded generator: the order
-of a file decides nothing. `check_leaks` looks at finished windows and reports where the splits
-share bases or sequences.
+belongs. Whole contigs, whole blocks or whole groups of blocks that share sequence are held out,
+drawn from a seeded generator: the order of a file decides nothing. What a group is is said in
+`homology.py`; whether finished windows share bases or sequences, in `leaks.py`.
 """
 
-import hashlib
 import logging
-from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from helixlm.data.windows import Window
 from helixlm.errors import InputError
 from helixlm.rng import CounterRng
-from helixlm.seq.ops import reverse_complement
 
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation")
-_EXAMPLES = 5
 _NAMES_SHOWN = 12
-_BATCH = 16_384
 
 
 class SplitError(InputError):
@@ -41,19 +32,23 @@ class SplitConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    by: Literal["contig", "block"] = "contig"
-    """Whole contigs (chromosomes) are held out, or blocks spread over all contigs."""
+    by: Literal["contig", "block", "group"] = "contig"
+    """Whole contigs (chromosomes) are held out, blocks spread over all contigs, or groups of blocks
+    that share sequence."""
     validation_contigs: tuple[str, ...] = ()
     """Names of the contigs to hold out; empty: they are drawn at random."""
     validation_fraction: float = Field(default=0.1, gt=0, le=0.5)
     """Share of the bases to hold out, where no contigs are named."""
     block_bp: int = Field(default=1_000_000, gt=0)
     """Length of a block, bp."""
+    group_share: float = Field(default=0.05, gt=0, le=1)
+    """By group: share of the distinct k-mers of a block that must be in another for the two to be
+    in one group; copies shorter than this share of block_bp may lie on both sides."""
 
     @model_validator(mode="after")
     def _check(self) -> "SplitConfig":
-        if self.by == "block" and self.validation_contigs:
-            raise ValueError("validation_contigs: expected none when the split is by block")
+        if self.by != "contig" and self.validation_contigs:
+            raise ValueError(f"validation_contigs: expected none when the split is by {self.by}")
         return self
 
 
@@ -92,6 +87,7 @@ def assign(
     config: SplitConfig,
     seed: int,
     block_bases: Mapping[str, Sequence[int]] | None = None,
+    block_groups: Mapping[str, Sequence[int]] | None = None,
 ) -> Assignment:
     """Decide what is held out. The order of `contigs` plays no part.
 
@@ -104,6 +100,8 @@ def assign(
     run of ``round(1 / validation_fraction)`` blocks one is held out. Blocks with less than half as
     many bases as the average (gaps, ends of contigs) are not numbered: they are for training.
 
+    By group, groups of blocks are taken as contigs are. Blocks without bases are for training.
+
     Parameters
     ----------
     contigs : mapping of str to int
@@ -114,6 +112,9 @@ def assign(
         Drawn from ``CounterRng("split", seed, ...)``.
     block_bases : mapping of str to sequence of int, optional
         For each contig the bases other than N in each of its blocks; if not given, no base is N.
+    block_groups : mapping of str to sequence of int, optional
+        For each contig the group of each of its blocks; needed by group. Which number a group has
+        plays no part.
 
     Returns
     -------
@@ -134,7 +135,10 @@ def assign(
             name: [min(config.block_bp, length - i) for i in range(0, length, config.block_bp)]
             for name, length in contigs.items()
         }
-    return _choose_blocks(block_bases, config, seed)
+    if config.by == "block":
+        return _choose_blocks(block_bases, config, seed)
+    assert block_groups is not None, "a split by group needs the groups"
+    return _choose_groups(block_bases, block_groups, config, seed)
 
 
 def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) -> set[str]:
@@ -159,43 +163,93 @@ def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) 
         )
     names = sorted(contigs)  # so that the order of the file plays no part
     lengths = [contigs[name] for name in names]
+    chosen = {names[i] for i in _draw(lengths, config, seed)}
+    share = sum(contigs[name] for name in chosen) / sum(lengths)
+    if share < config.validation_fraction:
+        logger.warning(
+            "split by contig: validation gets %.2g %% of the bases (%s), not the %.2g %% asked "
+            "for, because the other contigs are too large: split by block instead "
+            "(--set split.by=block)",
+            100 * share,
+            _shown(sorted(chosen)),
+            100 * config.validation_fraction,
+        )
+    if share > 2 * config.validation_fraction:
+        logger.warning(
+            "split by contig: validation gets %.2g %% of the bases (%s), not the %.2g %% asked "
+            "for, because all contigs are large: split by block instead (--set split.by=block)",
+            100 * share,
+            _shown(sorted(chosen)),
+            100 * config.validation_fraction,
+        )
+    return chosen
+
+
+def _draw(lengths: list[int], config: SplitConfig, seed: int) -> list[int]:
+    """Draw which parts of a genome are held out, as `assign` says of contigs."""
     total = sum(lengths)
     wanted = config.validation_fraction * total
     most = min(2 * wanted, total / 2)
-    chosen: set[str] = set()
+    chosen: list[int] = []
     passed_over: list[int] = []
     share = 0
-    for i in CounterRng("split", seed, "contig").permutation(len(names)).tolist():
+    for i in CounterRng("split", seed, config.by).permutation(len(lengths)).tolist():
         if share >= wanted:
             break
         if share + lengths[i] > most:
             passed_over.append(i)
             continue
-        chosen.add(names[i])
+        chosen.append(i)
         share += lengths[i]
     if share < wanted and passed_over:
         smallest = min(passed_over, key=lambda i: lengths[i])
         if 2 * (share + lengths[smallest]) <= total:
-            chosen.add(names[smallest])
-            share += lengths[smallest]
-    if share < wanted:
-        logger.warning(
-            "split by contig: validation gets %.2g %% of the bases (%s), not the %.2g %% asked "
-            "for, because the other contigs are too large: split by block instead "
-            "(--set split.by=block)",
-            100 * share / total,
-            _shown(sorted(chosen)),
-            100 * config.validation_fraction,
-        )
-    if share > 2 * wanted:
-        logger.warning(
-            "split by contig: validation gets %.2g %% of the bases (%s), not the %.2g %% asked "
-            "for, because all contigs are large: split by block instead (--set split.by=block)",
-            100 * share / total,
-            _shown(sorted(chosen)),
-            100 * config.validation_fraction,
-        )
+            chosen.append(smallest)
     return chosen
+
+
+def _choose_groups(
+    block_bases: Mapping[str, Sequence[int]],
+    block_groups: Mapping[str, Sequence[int]],
+    config: SplitConfig,
+    seed: int,
+) -> Assignment:
+    bases: dict[int, int] = {}  # of each group, in the order of the names of contigs
+    for name in sorted(block_bases):
+        for count, group in zip(block_bases[name], block_groups[name], strict=True):
+            if count:
+                bases[group] = bases.get(group, 0) + count
+    total = sum(bases.values())
+    largest = max(bases.values(), default=0)
+    advice = "choose a smaller split.block_bp or a higher split.group_share"
+    if len(bases) < 2:
+        raise SplitError(
+            f"split by group: expected at least 2 groups of blocks of {config.block_bp:,} bp with "
+            f"sequence, found {len(bases)} in {_shown(list(block_bases))}: {advice}"
+        )
+    groups, lengths = list(bases), list(bases.values())
+    chosen = {groups[i] for i in _draw(lengths, config, seed)}
+    share = sum(bases[group] for group in chosen) / total
+    if not config.validation_fraction <= share <= 2 * config.validation_fraction:
+        logger.warning(
+            "split by group: validation gets %.2g %% of the bases, not the %.2g %% asked for: of "
+            "%d groups the largest has %.2g %%: %s",
+            100 * share,
+            100 * config.validation_fraction,
+            len(bases),
+            100 * largest / total,
+            advice,
+        )
+    return Assignment(
+        config.block_bp,
+        {
+            name: bytes(
+                bool(count) and group in chosen
+                for count, group in zip(block_bases[name], block_groups[name], strict=True)
+            )
+            for name in sorted(block_bases)
+        },
+    )
 
 
 def _choose_blocks(
@@ -228,140 +282,3 @@ def _choose_blocks(
 def _shown(names: list[str]) -> str:
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     return (", ".join(names[:_NAMES_SHOWN]) or "none") + more
-
-
-class WindowSource(Protocol):
-    """What `check_leaks` reads: an open corpus, for one."""
-
-    def iter_windows(self, split: str) -> Iterator[Window]:
-        """Yield the windows of one split."""
-
-
-@dataclass(frozen=True)
-class LeakReport:
-    """What two splits share.
-
-    Attributes
-    ----------
-    num_train, num_validation : int
-        Windows that were looked at.
-    overlapping : int
-        Training windows that share bases of the genome with validation windows.
-    identical : int
-        Training windows whose whole sequence, on either strand and whatever the case, is that
-        of a validation window.
-    examples : tuple of str
-        The first few of both kinds, in words.
-    """
-
-    num_train: int
-    num_validation: int
-    overlapping: int
-    identical: int
-    examples: tuple[str, ...]
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing is shared."""
-        return not (self.overlapping or self.identical)
-
-    def __str__(self) -> str:
-        text = (
-            f"{self.num_train:,} training and {self.num_validation:,} validation windows: "
-            f"{self.overlapping:,} training windows overlap validation windows, "
-            f"{self.identical:,} have the sequence of one"
-        )
-        return "\n".join([text, *("  " + example for example in self.examples)])
-
-
-def check_leaks(
-    corpus: WindowSource, progress: Callable[[int, int | None], None] | None = None
-) -> LeakReport:
-    """Report where training and validation share bases or whole sequences.
-
-    Repeats give a genome identical windows of their own accord, so `identical` need not be zero;
-    `overlapping` must be.
-
-    Parameters
-    ----------
-    corpus : WindowSource
-        An open corpus, or anything with its `iter_windows`.
-    progress : callable, optional
-        Called as ``progress(windows_done, None)``.
-
-    Returns
-    -------
-    LeakReport
-        The counts, and the first examples.
-
-    Notes
-    -----
-    Validation is held in memory with 24 bytes a window, training streams. Sequences are compared by
-    64-bit hashes: with 5 million windows the chance of one false hit is below 1e-5.
-    """
-    digests = array("Q")
-    spans: dict[str, tuple[array[int], array[int]]] = {}
-    for window in corpus.iter_windows("validation"):
-        digests.append(_digest(window.sequence))
-        starts, ends = spans.setdefault(window.contig, (array("q"), array("q")))
-        starts.append(window.start)
-        ends.append(window.end)
-        if progress and len(digests) % _BATCH == 0:
-            progress(len(digests), None)
-    known = np.sort(np.frombuffer(digests, dtype=np.uint64))
-    merged = {contig: _merge(*pair) for contig, pair in spans.items()}
-
-    num_train = overlapping = identical = 0
-    examples: list[str] = []
-    windows = corpus.iter_windows("train")
-    while batch := list(islice(windows, _BATCH)):
-        digest_B = np.fromiter((_digest(w.sequence) for w in batch), np.uint64, len(batch))
-        same_B = _contains(known, digest_B)
-        over_B = np.fromiter((_touches(merged.get(w.contig), w) for w in batch), bool, len(batch))
-        num_train += len(batch)
-        identical += int(same_B.sum())
-        overlapping += int(over_B.sum())
-        for found_B, words in ((over_B, "overlaps a"), (same_B, "has the sequence of a")):
-            for i in np.flatnonzero(found_B)[: _EXAMPLES - len(examples)]:
-                contig, start, end = batch[i][:3]
-                examples.append(f"training window {contig}:{start}-{end} {words} validation window")
-        if progress:
-            progress(len(digests) + num_train, None)
-    return LeakReport(num_train, len(digests), overlapping, identical, tuple(examples))
-
-
-def _digest(sequence: str) -> int:
-    """64 bits of a hash that is the same for a sequence and its reverse complement."""
-    text = sequence.upper()
-    strand = min(text, reverse_complement(text)).encode()
-    return int.from_bytes(hashlib.blake2b(strand, digest_size=8).digest(), "little")
-
-
-def _contains(known: NDArray[np.uint64], digest_B: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Whether each digest is in the sorted array `known`."""
-    place_B = np.searchsorted(known, digest_B)
-    inside_B = place_B < len(known)
-    inside_B[inside_B] = known[place_B[inside_B]] == digest_B[inside_B]
-    return inside_B
-
-
-def _merge(starts: "array[int]", ends: "array[int]") -> tuple[list[int], list[int]]:
-    """Sort intervals and join those that touch."""
-    order = np.argsort(np.frombuffer(starts, dtype=np.int64), kind="stable").tolist()
-    merged_starts: list[int] = []
-    merged_ends: list[int] = []
-    for i in order:
-        if merged_ends and starts[i] <= merged_ends[-1]:
-            merged_ends[-1] = max(merged_ends[-1], ends[i])
-        else:
-            merged_starts.append(starts[i])
-            merged_ends.append(ends[i])
-    return merged_starts, merged_ends
-
-
-def _touches(merged: tuple[list[int], list[int]] | None, window: Window) -> bool:
-    if merged is None:
-        return False
-    starts, ends = merged
-    last = bisect_left(starts, window.end) - 1  # the last that begins before the window ends
-    return last >= 0 and ends[last] > window.start

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from helixlm.data.corpus import Corpus, open_corpus
-from helixlm.data.splits import check_leaks
+from helixlm.data.leaks import check_leaks
 from helixlm.data.windows import DROP_REASONS
 from helixlm.inference import LoadedModel, load, masked_probabilities
 from helixlm.recipes.load import load_recipe
