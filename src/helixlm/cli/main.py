@@ -12,6 +12,7 @@ import typer
 from helixlm.cli import (
     demo,
     doctor,
+    download,
     finetune,
     predict,
     prepare,
@@ -50,6 +51,7 @@ app.add_typer(tokenizer.app, name="tokenizer")
 app.command("pretrain")(pretrain.pretrain)
 app.command("finetune")(finetune.finetune)
 app.command("predict")(predict.predict)
+app.command("download")(download.download)
 app.command("doctor")(doctor.doctor)
 
 
