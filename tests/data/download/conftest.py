@@ -128,7 +128,7 @@ class Handler(BaseHTTPRequestHandler):
             act = site.status(404)
         act(self, seen)
 
-    do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
+    do_HEAD = do_GET
 
     def log_message(self, *parts):
         pass

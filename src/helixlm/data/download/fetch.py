@@ -167,7 +167,7 @@ def fetch_file(
         If the file cannot be had, or is not what it should be. A part that may be gone on with
         stays; one of wrong bytes is removed.
     """
-    for whole in range(1, WHOLE_TRIES + 1):
+    for _ in range(WHOLE_TRIES):
         part = Part(target, url, report)
         with contextlib.closing(part):
             _receive_all(session, url, part, expected_bytes)
@@ -182,8 +182,8 @@ def fetch_file(
             part.discard()
         logger.warning("%s: %s (%s bytes): thrown away", url, problem, f"{size:,}")
     raise DownloadError(
-        f"{url}: {problem} ({size:,} bytes, fetched {whole} times): the file there is another one "
-        "than the manifest means, or something on the way changes it; nothing was kept: correct "
+        f"{url}: {problem} ({size:,} bytes, fetched {WHOLE_TRIES} times): the file there is another "
+        "one than the manifest means, or something on the way changes it; nothing was kept: correct "
         "the checksum if the file was replaced on purpose"
     )
 

@@ -347,13 +347,13 @@ def _written_name(values: dict[str, Any]) -> str:
 
 
 def _written_file(values: dict[str, Any]) -> str:
-    """The file that an entry will write, or the accession that decides it."""
+    """Return the file that an entry will write, or the accession that decides it."""
     last = unquote(urlsplit(str(values.get("url") or "")).path.rpartition("/")[2])
     return str(values.get("file") or last or values.get("accession") or "")
 
 
 def _name_problem(name: str) -> str:
-    """What is wrong with the name of a file; empty if nothing is."""
+    """Say what is wrong with the name of a file; empty if nothing is."""
     if not _SAFE_NAME.fullmatch(name):
         return "expected a file name of letters, digits and ._+=@,- without a folder"
     if name.casefold() == MANIFEST:

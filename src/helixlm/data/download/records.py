@@ -38,7 +38,7 @@ class DownloadedFile(FileRecord, frozen=True, extra="forbid"):
 class Downloads(Manifest):
     """All files of a folder, by name."""
 
-    format: str = "helixlm downloads"
+    format: str = "helixlm download folder"
     format_version: int = 1
     helixlm_version: str = __version__
     files: tuple[DownloadedFile, ...] = ()

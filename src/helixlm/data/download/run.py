@@ -197,9 +197,13 @@ def download(
         meter = _Meter(progress, sum(known) if len(known) == len(sizes) else None)
         done = _in_parallel(session, plans, lambda plan: _carry_out(session, plan, records, meter))
         meter.finish()
-    failed = [*zip(manifest.entries, looked_up, strict=True)]
-    failed += [(plan.entry, outcome) for plan, outcome in zip(plans, done, strict=True)]
-    problems = [f"  {entry.name}: {e}" for entry, e in failed if isinstance(e, InputError)]
+    entries = [*manifest.entries, *(plan.entry for plan in plans)]
+    outcomes: list[object] = [*looked_up, *done]
+    problems = [
+        f"  {entry.name}: {outcome}"
+        for entry, outcome in zip(entries, outcomes, strict=True)
+        if isinstance(outcome, InputError)
+    ]
     if problems:
         raise DownloadError(
             f"{len(problems)} of {len(manifest.entries)} file(s) of {manifest.name} could not be "
@@ -207,9 +211,7 @@ def download(
         )
     already = sum(plan.there is not None for plan in plans)
     num_bytes = sum(plan.target.stat().st_size for plan in plans)
-    return DownloadResult(
-        folder, len(plans) - already, already, num_bytes, manifest.missing()
-    )
+    return DownloadResult(folder, len(plans) - already, already, num_bytes, manifest.missing())
 
 
 def _look_up(session: Session, entry: Entry, records: _Records) -> _Plan:

@@ -109,8 +109,9 @@ class Session:
         once : callable
             Does it; raises `Passing` for what may be gone next time.
         progress : callable
-            Says how far things have got. A try that gets further than all before it counts as the
-            first again, so that a long file survives any number of broken connections.
+            Says how far things have got. A try that gets further than all before it is not counted,
+            and the count begins anew, so that a long file survives any number of broken
+            connections.
 
         Raises
         ------
@@ -127,7 +128,8 @@ class Session:
             except Passing as problem:
                 if progress() > furthest:
                     failed, furthest = 0, progress()
-                failed += 1
+                else:
+                    failed += 1
                 if failed >= self.config.tries:
                     raise DownloadError(
                         f"{url}: {problem}; given up after {failed} tries that brought nothing "
@@ -143,7 +145,7 @@ class Session:
                 f"{url}: {problem}, and the server asks to come back in {problem.after:,.0f} s, "
                 f"more than the {longest:,.0f} s that are waited: run the same command again then"
             ) from problem
-        seconds = min(longest, self.config.first_wait_seconds * 2 ** min(failed - 1, 30))
+        seconds = min(longest, self.config.first_wait_seconds * 2 ** min(max(failed - 1, 0), 30))
         # Jitter that no two processes share, so that they do not all come back at once.
         seconds = max(problem.after or 0.0, seconds * _RANDOM.uniform(0.5, 1.0))
         logger.info("%s: %s; trying again in %.1f s", url, problem, seconds)
@@ -169,7 +171,7 @@ class Session:
 
     def find_size(self, url: str) -> int | None:
         """Return the bytes of a file, or None where the server does not say so at once."""
-        with contextlib.suppress(httpx2.HTTPError):
+        with contextlib.suppress(httpx2.HTTPError, httpx2.InvalidURL):
             response = self.client.head(url)
             length = response.headers.get("Content-Length", "")
             if response.status_code == 200 and length.isdecimal():
