@@ -179,7 +179,7 @@ def test_no_server(tmp_path, quick):
 
 def test_an_address_that_cannot_be_one(tmp_path, quick):
     entry = Entry(name="x", url="http://a:b:c/x.fa")
-    with pytest.raises(DownloadError, match="cannot be fetched: .*port.*: check the address"):
+    with pytest.raises(DownloadError, match=r"cannot be fetched: .*port.*: check the address"):
         download(DownloadManifest(name="mine", entries=(entry,)), tmp_path, config=quick)
 
 
@@ -253,8 +253,8 @@ def test_wrong_bytes_twice_are_an_error_and_nothing_stays(site, tmp_path, quick,
     site.put(PATH, OTHER)
     expected, found = (hashlib.new(kind, content).hexdigest() for content in (GENOME, OTHER))
     message = (
-        rf"{expected} \(200,006 bytes, fetched 2 times\): the file there is another one than the "
-        "manifest means, or something on the way changes it; nothing was kept"
+        rf"{expected} \(200,006 bytes, fetched 2 times\): the file there is not the one that "
+        "the manifest means, or something on the way changes it; nothing was kept"
     )
     with pytest.raises(DownloadError, match=message) as caught:
         download(manifest(site, checksum=expected), tmp_path, config=quick)
@@ -270,7 +270,7 @@ def test_both_checksums_are_compared(site, tmp_path, quick):
 
 
 def test_another_size_than_the_manifest_says(site, genome, tmp_path, quick):
-    with pytest.raises(DownloadError, match=r"has 200,006 bytes, expected 1,000: it is another"):
+    with pytest.raises(DownloadError, match=r"has 200,006 bytes, expected 1,000: it is not the"):
         download(manifest(site, bytes=1000), tmp_path, config=quick)
     assert not (tmp_path / "genome.fa").exists()
 

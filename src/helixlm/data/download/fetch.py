@@ -123,8 +123,11 @@ class Part:
         self._note_path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the file; what has come stays."""
+        """Close the file; what has come stays, and where nothing has come nothing stays."""
         self._stream.close()
+        if not self.size:
+            self.path.unlink(missing_ok=True)
+            self._note_path.unlink(missing_ok=True)
 
 
 def part_path(target: Path) -> Path:
@@ -182,9 +185,9 @@ def fetch_file(
             part.discard()
         logger.warning("%s: %s (%s bytes): thrown away", url, problem, f"{size:,}")
     raise DownloadError(
-        f"{url}: {problem} ({size:,} bytes, fetched {WHOLE_TRIES} times): the file there is another "
-        "one than the manifest means, or something on the way changes it; nothing was kept: correct "
-        "the checksum if the file was replaced on purpose"
+        f"{url}: {problem} ({size:,} bytes, fetched {WHOLE_TRIES} times): the file there is not "
+        "the one that the manifest means, or something on the way changes it; nothing was kept: "
+        "correct the checksum if the file was replaced on purpose"
     )
 
 
@@ -212,7 +215,7 @@ def _receive(session: Session, url: str, part: Part, expected_bytes: int | None)
         if expected_bytes and part.note.bytes and expected_bytes != part.note.bytes:
             raise DownloadError(
                 f"{url}: the file there has {part.note.bytes:,} bytes, expected "
-                f"{expected_bytes:,}: it is another one than the manifest means: correct 'bytes' "
+                f"{expected_bytes:,}: it is not the one that the manifest means: correct 'bytes' "
                 "and the checksum if it was replaced on purpose"
             )
         for block in session.watch(response.iter_raw()):
