@@ -117,8 +117,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         site = self.server.site
-        asked = self.headers.get("Range", "")
-        seen = SimpleNamespace(method=self.command, path=self.path, range=asked, sent=0)
+        seen = SimpleNamespace(
+            method=self.command,
+            path=self.path,
+            range=self.headers.get("Range", ""),
+            if_range=self.headers.get("If-Range", ""),
+            sent=0,
+        )
         site.log.append(seen)
         if self.command == "GET" and site.acts[self.path]:
             act = site.acts[self.path].pop(0)
