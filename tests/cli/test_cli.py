@@ -17,7 +17,17 @@ from helixlm.data.simulate import simulate, small_config
 from helixlm.data.store import open_store
 from helixlm.pipeline.pretrain import pretrain
 
-VERBS = ["demo", "simulate", "recipes", "prepare", "pretrain", "finetune", "predict", "doctor"]
+VERBS = [
+    "demo",
+    "simulate",
+    "recipes",
+    "prepare",
+    "pretrain",
+    "finetune",
+    "predict",
+    "download",
+    "doctor",
+]
 TINY = {
     "train.steps": 6,
     "train.warmup_steps": 1,

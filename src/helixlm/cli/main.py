@@ -12,6 +12,7 @@ import typer
 from helixlm.cli import (
     demo,
     doctor,
+    download,
     finetune,
     leaks,
     predict,
@@ -52,6 +53,7 @@ app.add_typer(tokenizer.app, name="tokenizer")
 app.command("pretrain")(pretrain.pretrain)
 app.command("finetune")(finetune.finetune)
 app.command("predict")(predict.predict)
+app.command("download")(download.download)
 app.command("doctor")(doctor.doctor)
 
 
