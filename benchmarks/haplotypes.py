@@ -3,9 +3,9 @@
 The reference is bcftools (through pysam) as one uses it for many people: one call for each sample
 and haplotype, on a FASTA file that holds the region only, so that it copies nothing else. Ours
 is one pass of `cohort_haplotypes` over the file for all of them, cut into windows. Both run in one
-process and take turns; medians, their ratio and the ratio of processor seconds, which a busy machine
-changes less, are printed with whether all bases agree. Memory is the growth of the peak of a
-fresh process during one pass, for each number of samples (Linux only).
+process and take turns; medians, their ratio and the ratio of processor seconds, which other work on
+the machine changes less, are printed with whether all bases agree. Memory is the growth of the
+peak of a fresh process during one pass, for each number of samples (Linux only).
 
     python benchmarks/haplotypes.py                               # simulates 3,202 people
     python benchmarks/haplotypes.py --vcf V.vcf.gz --fasta G.fa   # phased VCF, its genome
