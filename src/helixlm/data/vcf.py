@@ -143,7 +143,7 @@ class VcfFile:
         while (record := self._read_one(contig, position)) is not None:
             if record.contig != contig:
                 if record.contig in done:
-                    raise self._unsorted(record, f"comes after the records of another contig")
+                    raise self._unsorted(record, "comes after the records of another contig")
                 done.add(record.contig)
                 contig, position = record.contig, -1
             if record.position < position:
