@@ -156,7 +156,8 @@ def test_several_files_reach_the_verb(helixlm, world, tmp_path):
     status, _, err = helixlm("prepare", "-r", "demo", "-f", *files, "-o", tmp_path / "corpus")
     assert status == 0, err
     manifest = json.loads((tmp_path / "corpus" / "manifest.json").read_text())
-    assert [list(file["contigs"]) for file in manifest["sources"][0]["inputs"]] == [["one"], ["two"]]
+    (source,) = manifest["sources"]
+    assert [list(file["contigs"]) for file in source["inputs"]] == [["one"], ["two"]]
 
 
 def test_recipes_are_listed_and_printed(helixlm):

@@ -377,9 +377,7 @@ def test_genomes_are_told_apart_by_their_species(fasta, tmp_path):
         for shard in found.shards
         for row in pq.read_table(tmp_path / "corpus" / shard.file).to_pylist()
     ]
-    places = {
-        (row["species"], row["assembly"], row["contig"], row["split"]) for row in rows
-    }
+    places = {(row["species"], row["assembly"], row["contig"], row["split"]) for row in rows}
     assert places == {
         ("one", "o1", "chr1", "validation"),
         ("one", "o1", "chr2", "train"),

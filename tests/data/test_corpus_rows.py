@@ -1,4 +1,4 @@
-"""Corpora with haplotypes, coding sequences, features and intervals, against the world they show."""
+"""Corpora with haplotypes, coding sequences, features and intervals, against their genome."""
 
 import pysam
 import pysam.bcftools
@@ -7,6 +7,7 @@ import pytest
 from helixlm.data import corpus_rows
 from helixlm.data.corpus import open_corpus
 from helixlm.data.corpus_rows import VariantConfig
+from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.simulate import load_world, simulate, small_config
 from helixlm.data.sources import Source, SourceError
@@ -40,7 +41,8 @@ def write_vcf(path, *, num_samples=3):
     names = [f"S{number}" for number in range(num_samples)]
     lines = ["##fileformat=VCFv4.2", '##FORMAT=<ID=GT,Number=1,Type=String,Description="g">']
     lines += [f"##contig=<ID={name},length={LENGTH}>" for name in ("chr1", "chr2")]
-    lines.append("\t".join("#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT".split() + names))
+    columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *names]
+    lines.append("\t".join(columns))
     for name in ("chr1", "chr2"):
         rng = CounterRng("vcf", name)
         for position in range(20, LENGTH - 20, 37):
@@ -48,7 +50,8 @@ def write_vcf(path, *, num_samples=3):
             ref = GENOME[name][position : position + size].upper()
             alt = ref[0] if size > 1 else "ACGT"[("ACGT".index(ref) + 1) % 4]
             calls = [f"{a}|{b}" for a, b in rng.integers(0, 2, 2 * num_samples).reshape(-1, 2)]
-            lines.append("\t".join([name, str(position + 1), ".", ref, alt, ".", ".", ".", "GT", *calls]))
+            row = [name, str(position + 1), ".", ref, alt, ".", ".", ".", "GT", *calls]
+            lines.append("\t".join(row))
     path.write_text("\n".join(lines) + "\n")
     pysam.tabix_index(str(path), preset="vcf", force=True)
     return path.with_name(path.name + ".gz")
@@ -95,9 +98,7 @@ def test_named_samples_and_the_reference_alone(fasta, tmp_path):
         ("one", VariantConfig(samples=("S1",))),
         ("none", VariantConfig(individuals="none")),
     ):
-        prepare_corpus(
-            [source], tmp_path / name, windows=windows, split=SPLIT, variants=variants
-        )
+        prepare_corpus([source], tmp_path / name, windows=windows, split=SPLIT, variants=variants)
         found[name] = {row.sample for row in rows_of(tmp_path / name)}
     assert found == {"one": {"S1", None}, "none": {None}}
 
@@ -107,7 +108,7 @@ def test_genotypes_of_another_genome_are_refused(fasta, tmp_path):
     other = tmp_path / "other.fa"
     other.write_text(f">scaffold_7\n{GENOME['chr1']}\n>scaffold_8\n{GENOME['chr2']}\n")
     with pytest.raises(SourceError, match=r"no record lies on a contig of the genome \(scaffold_7"):
-        prepare_corpus([Source(fasta=other, vcf=vcf)], tmp_path / "c", split=SplitConfig(by="block"))
+        prepare_corpus([Source(fasta=other, vcf=vcf)], tmp_path / "c")
     with pytest.raises(SourceError, match=r"chr1 has records in .*people.vcf.gz too: merge them"):
         prepare_corpus([Source(fasta=fasta, vcf=(vcf, vcf))], tmp_path / "c")
 
@@ -135,7 +136,7 @@ def test_coding_sequences_and_starts_of_genes_of_the_simulated_world(tmp_path):
     source = Source(fasta=world.fasta(), gff=world.gff3())
     manifest = prepare_corpus([source], tmp_path / "cds", windows=CodingWindows(), seed=1)
     rows = rows_of(tmp_path / "cds")
-    assert len(rows) > 50
+    assert len(rows) == 33
     for row in rows:
         text = row.sequence.upper()
         assert text[:3] == "ATG"
@@ -144,9 +145,7 @@ def test_coding_sequences_and_starts_of_genes_of_the_simulated_world(tmp_path):
     with pysam.FastaFile(str(world.fasta())) as genome:
         lengths = sum(genome.lengths)
         spans = {(row.contig, row.start, row.end) for row in rows}
-        covered = {
-            (contig, base) for contig, start, end in spans for base in range(start, end)
-        }
+        covered = {(contig, base) for contig, start, end in spans for base in range(start, end)}
         assert manifest.dropped_bases["no_feature"] == lengths - len(covered)
         windows = FeatureWindows(of="translation_start", upstream_bp=10, downstream_bp=3)
         prepare_corpus([source], tmp_path / "starts", windows=windows, seed=1)
@@ -172,3 +171,37 @@ def test_jitter_pieces_keep_their_margin_with_haplotypes(fasta, tmp_path):
     for row in rows_of(tmp_path / "corpus"):
         assert row.end - row.start == 600
         assert abs(len(row.sequence) - 600) < 60
+
+
+@pytest.mark.parametrize("remove", ["exact", "near"])
+def test_windows_that_repeat_others_are_left_out(tmp_path, remove):
+    text = GENOME["chr1"]
+    # 700 bp of training stand in validation too, turned around; and 600 bp twice in training.
+    genome = {
+        "chr1": text[:3000] + text[1000:1600],
+        "chr2": reverse_complement(text[2000:2700]) + GENOME["chr2"][:2000],
+    }
+    fasta = tmp_path / "repeats.fa"
+    fasta.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in genome.items()))
+    manifest = prepare_corpus(
+        [Source(fasta=fasta)],
+        tmp_path / "corpus",
+        windows=FixedWindows(length_bp=100),
+        split=SPLIT,
+        duplicates=DuplicateConfig(remove=remove),
+    )
+    found = {(row.contig, row.start) for row in rows_of(tmp_path / "corpus")}
+    assert {start for contig, start in found if contig == "chr2"} == set(range(0, 2700, 100))
+    assert {start for contig, start in found if contig == "chr1"} == {
+        *range(0, 2000, 100),
+        *range(2700, 3000, 100),
+    }
+    assert manifest.dropped_bases["duplicate"] == 700 + 600
+    assert manifest.splits["train"].num_windows == 23
+    assert sum(tally.windows for tally in manifest.sources[0].tallies.values()) == 50
+
+
+def test_copies_and_no_duplicates_contradict_each_other(fasta, tmp_path):
+    source = Source(fasta=fasta, species="S", weight=2)
+    with pytest.raises(SourceError, match=r"S: weight 2.0 asks for copies of windows"):
+        prepare_corpus([source], tmp_path / "c", duplicates=DuplicateConfig())

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from helixlm.data.corpus_rows import VariantConfig
+from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.folder import FileRecord, Manifest, check_files, read_manifest
 from helixlm.data.splits import SplitConfig
 from helixlm.data.tally import Tally
@@ -71,6 +72,8 @@ class CorpusManifest(Manifest):
     sources: tuple[CorpusSource, ...]
     windows: WindowConfig
     variants: VariantConfig
+    duplicates: DuplicateConfig | None
+    """What was left out for repeating another window; null: nothing."""
     split: SplitConfig
     seed: int
     splits: dict[str, CorpusSplit]

@@ -53,6 +53,8 @@ class Job(BaseModel):
     sources: tuple[Source, ...]
     windows: WindowConfig
     variants: VariantConfig
+    to_scratch: bool
+    """Rows go through another step, see `unique_rows.py`."""
     seed: int
     block_bp: int | None
     validation: dict[str, bytes]
@@ -136,12 +138,13 @@ def run_task(item: TaskItem) -> TaskResult:
     job = _job(item.work, item.job_sha256)
     task = job.tasks[item.number]
     source = job.sources[task.source]
+    folder = item.work / SCRATCH if job.to_scratch else item.work
     counts = {split: Counting() for split in SPLITS}
     with contextlib.ExitStack() as stack:
         genome = stack.enter_context(open_genome(genome_folder(item.work, task.source)))
         writers = {
             split: stack.enter_context(
-                WindowWriter(item.work, split, source.species, source.assembly, item.number)
+                WindowWriter(folder, split, source.species, source.assembly, item.number)
             )
             for split in SPLITS
         }

@@ -37,6 +37,7 @@ from helixlm.data.corpus_tasks import (
     plan_tasks,
     run_task,
 )
+from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.folder import (
     MANIFEST,
     check_files,
@@ -48,10 +49,11 @@ from helixlm.data.folder import (
 )
 from helixlm.data.genome import Genome, GenomeSource
 from helixlm.data.homology import HomologyGrouper
-from helixlm.data.sources import Source, check_sources, prefix_of
+from helixlm.data.sources import Source, SourceError, check_sources, prefix_of
 from helixlm.data.splits import SPLITS, Assignment, SplitConfig, assign
 from helixlm.data.tally import total
 from helixlm.data.unfinished import SCRATCH, unfinished_folder
+from helixlm.data.unique_rows import write_unique
 from helixlm.data.window_files import CorpusSplit
 from helixlm.data.windows import DROP_REASONS, TinyDnabertWindows, WindowConfig
 from helixlm.files import replace_file
@@ -72,6 +74,7 @@ class _Plan(BaseModel):
     files: tuple[tuple[str, int, int], ...]
     windows: WindowConfig
     variants: VariantConfig
+    duplicates: DuplicateConfig | None
     split: SplitConfig
     seed: int
 
@@ -83,6 +86,7 @@ def prepare_corpus(
     windows: WindowConfig | None = None,
     split: SplitConfig | None = None,
     variants: VariantConfig | None = None,
+    duplicates: DuplicateConfig | None = None,
     seed: int = 0,
     compute: Compute | None = None,
     progress: Progress | None = None,
@@ -106,6 +110,8 @@ def prepare_corpus(
     variants : VariantConfig, optional
         Whose haplotypes take the place of windows, where a source has genotypes; one individual's,
         drawn for each window, if not given.
+    duplicates : DuplicateConfig, optional
+        Leave out windows that repeat earlier ones; those of validation come first.
     seed : int
         Seed of all that is drawn.
     compute : Compute, optional
@@ -138,11 +144,17 @@ def prepare_corpus(
         files=_stamps(sources),
         windows=windows or TinyDnabertWindows(),
         variants=variants or VariantConfig(),
+        duplicates=duplicates,
         split=split or SplitConfig(),
         seed=seed,
     )
     for source in sources:
         check_windows(source, plan.windows)
+        if duplicates is not None and source.weight > 1:
+            raise SourceError(
+                f"{source.species}: weight {source.weight} asks for copies of windows, and "
+                "duplicates are to be left out: choose one of them"
+            )
     if (output / MANIFEST).exists():
         return _made_before(output, plan)
     refuse_existing(output)
@@ -173,6 +185,7 @@ class _Maker:
             sources=self.plan.sources,
             windows=self.plan.windows,
             variants=self.plan.variants,
+            to_scratch=self.plan.duplicates is not None,
             seed=self.plan.seed,
             block_bp=assignment.block_bp,
             validation=assignment.validation,
@@ -183,6 +196,8 @@ class _Maker:
             tasks=tuple(tasks),
         )
         results = self._run(work, job)
+        if self.plan.duplicates is not None:
+            results = write_unique(work, job, results, self.plan.duplicates)
         return _manifest(self.plan, genomes, assignment, tasks, results)
 
     def _read_genomes(self, work: Path) -> list[Genome]:
@@ -300,6 +315,7 @@ def _manifest(
         ),
         windows=plan.windows,
         variants=plan.variants,
+        duplicates=plan.duplicates,
         split=plan.split,
         seed=plan.seed,
         splits=splits,
@@ -327,6 +343,7 @@ def _made_before(output: Path, plan: _Plan) -> CorpusManifest:
     found = read_manifest(output, CorpusManifest)
     compared: dict[str, tuple[object, object]] = {
         "seed": (found.seed, plan.seed),
+        "duplicates": (found.duplicates, plan.duplicates),
         "number of genomes": (len(found.sources), len(plan.sources)),
     }
     groups: dict[str, tuple[BaseModel, BaseModel]] = {

@@ -50,7 +50,7 @@ def prepare(
     Parameters
     ----------
     recipe : str, Path or Recipe
-        Its sections `windows`, `variants` and `split`, and its `seed`, are used.
+        Its sections `windows`, `variants`, `duplicates` and `split`, and its `seed`, are used.
     output : path
         The corpus folder. The same corpus that is there already is opened.
     fasta : sequence of path
@@ -101,6 +101,7 @@ def prepare(
             output,
             windows=settings.windows,
             variants=settings.variants,
+            duplicates=settings.duplicates,
             split=settings.split,
             seed=settings.seed,
             compute=compute,

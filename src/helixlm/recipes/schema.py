@@ -7,6 +7,7 @@ checked against each other. A recipe is frozen: overrides make a new one.
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from helixlm.data.corpus_rows import VariantConfig
+from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import TinyDnabertWindows, WindowConfig
 from helixlm.models.config import EncoderConfig
@@ -77,6 +78,8 @@ class Recipe(BaseModel):
     """Every random choice of a run follows from this number."""
     windows: WindowConfig = TinyDnabertWindows()
     variants: VariantConfig = VariantConfig()
+    duplicates: DuplicateConfig | None = None
+    """Windows that repeat others are left out; null: none."""
     split: SplitConfig = SplitConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     batches: BatchConfig = BatchConfig()

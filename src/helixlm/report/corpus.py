@@ -92,7 +92,8 @@ def describe_corpus(manifest: CorpusManifest) -> str:
             )
     lines += [f"  left out: {count(bases)} bases, {reason}" for reason, bases in _dropped(manifest)]
     softmasked = percent(whole.softmasked_bases / max(1, whole.bases))
-    lines.append(f"  in lower case (repeats): {softmasked} of the bases; G and C: {percent(_gc(whole))}")
+    lines.append(f"  in lower case (repeats): {softmasked} of the bases")
+    lines.append(f"  G and C: {percent(_gc(whole))} of the known bases")
     for kind, number in sorted(whole.variants.items()):
         lines.append(f"  variants applied, {kind}: {count(number)}")
     for reason, number in sorted(whole.skipped_variants.items()):

@@ -22,6 +22,7 @@ DROP_REASONS = {
     "short_piece": "pieces between gaps or block borders shorter than the shortest window",
     "tail": "ends of pieces, after the last window",
     "split_border": "windows that would lie in training and validation at once",
+    "duplicate": "windows whose sequence came before",
     "weight": "windows of genomes whose weight is below 1",
     "n_content": "windows with more N than the settings allow",
     "not_sampled": "stretches that no window drawn at random fell on",

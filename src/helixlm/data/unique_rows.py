@@ -1,0 +1,79 @@
+"""The last step of a corpus from which duplicates are left out.
+
+In: the rows that the tasks have written. Out: those whose sequence did not come before. Validation
+goes first, so what training loses repeats training or validation, and validation only itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from helixlm.data.corpus_tasks import Job, TaskResult
+from helixlm.data.duplicates import Duplicate, DuplicateConfig, remove_duplicates
+from helixlm.data.splits import SPLITS
+from helixlm.data.tally import Counting
+from helixlm.data.unfinished import SCRATCH
+from helixlm.data.window_files import CorpusSplit, WindowWriter, read_windows
+from helixlm.data.windows import Dropped, Window
+
+
+def write_unique(
+    work: Path, job: Job, results: Sequence[TaskResult], config: DuplicateConfig
+) -> list[TaskResult]:
+    """Copy the rows of all tasks, but for duplicates, from the scratch folder to the corpus.
+
+    Parameters
+    ----------
+    work : Path
+        The unfinished folder of the corpus.
+    job : Job
+        What the tasks were.
+    results : sequence of TaskResult
+        What they wrote, in their order.
+    config : DuplicateConfig
+        What a duplicate is.
+
+    Returns
+    -------
+    list of TaskResult
+        What is written now. Stretches that are left out count as dropped.
+    """
+    order = [(split, number) for split in reversed(SPLITS) for number in range(len(results))]
+    rows = (row for split, number in order for row in _rows(work, split, results[number]))
+    checked = remove_duplicates(rows, config, work / SCRATCH)
+    found = [TaskResult(shards={}, rows_sha256={}, tallies={}) for _ in results]
+    for split, number in order:
+        source = job.sources[job.tasks[number].source]
+        result, counting = results[number], Counting()
+        with WindowWriter(work, split, source.species, source.assembly, number) as writer:
+            for _ in range(result.shards[split].windows if split in result.shards else 0):
+                row = next(checked)
+                if isinstance(row, Duplicate):
+                    contig, start, end = row.window[:3]
+                    counting.drop(Dropped(contig, start, end, "duplicate"))
+                else:
+                    writer.add(row)
+                    counting.add(row)
+            shard = writer.finish()
+        before, tally = result.tallies[split], counting.tally()
+        tally = tally.model_copy(
+            update={
+                "dropped": {**before.dropped, **tally.dropped},
+                "variants": before.variants,
+                "skipped_variants": before.skipped_variants,
+            }
+        )
+        if shard is not None:
+            found[number].shards[split] = shard
+        found[number].rows_sha256[split] = writer.rows_sha256
+        found[number].tallies[split] = tally
+    return found
+
+
+def _rows(work: Path, split: str, result: TaskResult) -> Iterator[Window]:
+    if split not in result.shards:
+        return
+    shard = result.shards[split]
+    part = CorpusSplit(num_windows=shard.windows, num_bases=shard.bases, shards=(shard,))
+    columns = list(Window._fields)
+    for found in read_windows(work / SCRATCH, part, columns, range(shard.windows)):
+        yield from map(Window._make, zip(*found.values(), strict=True))
