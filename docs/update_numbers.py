@@ -20,7 +20,7 @@ import numpy as np
 
 from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.fasta import iter_chunks
-from helixlm.data.windows import Window, WindowConfig
+from helixlm.data.windows import TinyDnabertWindows, Window
 from helixlm.inference import LoadedModel, load, masked_probabilities
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
@@ -334,7 +334,7 @@ def _probability(key: str) -> Callable[[Demo], str]:
     return lambda demo: f"{math.exp(-_best(demo)[key]):.4f}"
 
 
-def _longest_window(config: WindowConfig) -> int:
+def _longest_window(config: TinyDnabertWindows) -> int:
     return config.max_bp - (config.upper_bound == "exclusive")
 
 

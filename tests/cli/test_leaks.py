@@ -3,9 +3,9 @@
 import pytest
 
 from helixlm.cli.main import run
-from helixlm.data.corpus import prepare_corpus
+from helixlm.data.prepare import prepare_corpus
 from helixlm.data.splits import SplitConfig
-from helixlm.data.windows import WindowConfig
+from helixlm.data.windows import TinyDnabertWindows
 from helixlm.rng import CounterRng
 from helixlm.seq.ops import reverse_complement
 
@@ -50,7 +50,7 @@ def test_a_corpus(helixlm, tmp_path):
             [write(tmp_path / "genome.fa", genome)],
             corpus,
             split=SplitConfig(validation_contigs=("chr2",)),
-            windows=WindowConfig(min_bp=50, max_bp=100),
+            windows=TinyDnabertWindows(min_bp=50, max_bp=100),
         )
         found, out, err = helixlm("leaks", corpus)
         assert found == status, err

@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helixlm.data.corpus import open_corpus, prepare_corpus
+from helixlm.data.corpus import open_corpus
 from helixlm.data.homology import MOST_SEQUENCES, HomologyGrouper, homology_groups
 from helixlm.data.leaks import check_leaks
+from helixlm.data.prepare import prepare_corpus
+from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
-from helixlm.data.windows import WindowConfig
+from helixlm.data.windows import TinyDnabertWindows
 from helixlm.rng import CounterRng
 from helixlm.seq.ops import reverse_complement
 
@@ -109,8 +111,10 @@ def test_a_split_by_group_has_no_leak_where_one_by_block_has(genome, tmp_path, s
     reports = {}
     for by in ("block", "group"):
         split = SplitConfig(by=by, block_bp=10_000, validation_fraction=0.2, group_share=0.05)
-        windows = WindowConfig(block_bp=10_000, min_bp=200, max_bp=400)
-        manifest = prepare_corpus([genome], tmp_path / by, split=split, windows=windows, seed=seed)
+        windows = TinyDnabertWindows(block_bp=10_000, min_bp=200, max_bp=400)
+        manifest = prepare_corpus(
+            [Source(fasta=genome)], tmp_path / by, split=split, windows=windows, seed=seed
+        )
         held_out = manifest.splits["validation"].num_bases
         assert 0.15 <= held_out / sum(s.num_bases for s in manifest.splits.values()) <= 0.4
         reports[by] = check_leaks(open_corpus(tmp_path / by), near=0.5)

@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helixlm.data import letters as letters_module
-from helixlm.data.corpus import open_corpus, prepare_corpus
+from helixlm.data.corpus import open_corpus
 from helixlm.data.documents import StoreError
 from helixlm.data.letters import open_letters, write_letters
+from helixlm.data.prepare import prepare_corpus
+from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
-from helixlm.data.windows import WindowConfig
+from helixlm.data.windows import TinyDnabertWindows
 from helixlm.errors import StateError
 from helixlm.rng import CounterRng
 
@@ -63,9 +65,9 @@ def test_it_holds_the_sequences_of_a_corpus(tmp_path):
     ]
     fasta.write_text("".join(f">c{n}\n{text}\n" for n, text in enumerate(texts)))
     prepare_corpus(
-        [fasta],
+        [Source(fasta=fasta)],
         tmp_path / "corpus",
-        windows=WindowConfig(min_bp=2, max_bp=9),
+        windows=TinyDnabertWindows(min_bp=2, max_bp=9),
         split=SplitConfig(validation_contigs=("c0",)),
     )
     corpus = open_corpus(tmp_path / "corpus")

@@ -4,11 +4,13 @@ import re
 
 import pytest
 
-from helixlm.data.corpus import open_corpus, prepare_corpus
+from helixlm.data.corpus import open_corpus
 from helixlm.data.duplicates import Duplicate, DuplicateConfig, remove_duplicates
 from helixlm.data.fasta import iter_chunks
 from helixlm.data.leaks import check_leaks
+from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sequence_files import SequenceFiles
+from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import Window
 
@@ -89,7 +91,7 @@ def test_groups_take_the_leaks_of_chr22_away(data, tmp_path):
     leaking = {}
     for by in ("block", "group"):
         split = SplitConfig(by=by, block_bp=100_000, validation_fraction=0.2)
-        prepare_corpus([path], tmp_path / by, split=split)
+        prepare_corpus([Source(fasta=path)], tmp_path / by, split=split)
         report = check_leaks(open_corpus(tmp_path / by), near=0.5)
         assert report.overlapping == 0
         leaking[by] = report.num_leaking_validation / report.num_validation
