@@ -146,8 +146,8 @@ def read_all(path):
 def test_files_that_are_cut_short(tmp_path, kind):
     path = write_vcf(tmp_path / KINDS[kind], TEXT, kind)
     content = path.read_bytes()
-    # Of plain text a cut shows only inside a line.
-    cut = content.rindex(b"\tGT") if kind == "plain" else len(content) * 2 // 3
+    # Of plain text a cut shows only between the genotypes of a line.
+    cut = content.rindex(b"\t") if kind == "plain" else len(content) * 2 // 3
     path.write_bytes(content[:cut])
     with pytest.raises(
         VcfError, match=r"(cut short: the end marker|cannot be read after chr\d:\d)"
