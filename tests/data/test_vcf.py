@@ -86,6 +86,17 @@ def test_records_from_a_position_on(tmp_path, kind, start):
         assert list(file.records_from("chrX", 0)) == []
 
 
+@pytest.mark.parametrize("kind", ["bgzip", "bcf"])
+def test_records_that_overlap_each_other_come_along(tmp_path, kind):
+    """0-20 overlaps 15-40, which overlaps 35-60: from 50 on, reading begins with the first."""
+    ends = {1: 20, 16: 40, 36: 60, 71: 80}
+    rows = [("c", p, "A", "<DEL>", f"END={end}", "0|1") for p, end in ends.items()]
+    text = vcf_text({"c": 99}, ["s"], rows)
+    with VcfFile(write_vcf(tmp_path / KINDS[kind], text, kind)) as file:
+        assert [record.position for record in file.records_from("c", 50)] == [0, 15, 35, 70]
+        assert [record.position for record in file.records_from("c", 60)] == [70]
+
+
 def test_an_index_that_is_older_than_the_file_is_not_used(tmp_path):
     path = write_vcf(tmp_path / "a.vcf.gz", TEXT)
     path.write_bytes(path.read_bytes())
@@ -146,8 +157,8 @@ def read_all(path):
 def test_files_that_are_cut_short(tmp_path, kind):
     path = write_vcf(tmp_path / KINDS[kind], TEXT, kind)
     content = path.read_bytes()
-    # Of plain text a cut shows only inside a line.
-    cut = content.rindex(b"\tGT") if kind == "plain" else len(content) * 2 // 3
+    # Of plain text a cut shows only between the genotypes of a line.
+    cut = content.rindex(b"\t") if kind == "plain" else len(content) * 2 // 3
     path.write_bytes(content[:cut])
     with pytest.raises(
         VcfError, match=r"(cut short: the end marker|cannot be read after chr\d:\d)"

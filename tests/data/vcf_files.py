@@ -78,7 +78,7 @@ def cohorts(draw, symbols=("<DEL>",), max_alts=3):
         else:
             ref = reference[start : start + draw(st.integers(1, 4))]
             anchored = st.builds(lambda text, first=ref[0]: first + text, allele)
-            kinds = st.one_of(allele, anchored, st.just(ref[0]))
+            kinds = st.one_of(allele, anchored, st.sampled_from([ref[0], ref[-1], ref[-2:]]))
             alts = draw(st.lists(kinds, min_size=1, max_size=max_alts, unique=True))
             alts = [alt for alt in alts if alt != ref]
             info = "."

@@ -84,7 +84,8 @@ class Allele:
     """One of `KINDS`."""
     start: int
     stop: int
-    """The stretch that is replaced; empty for an insertion."""
+    """The stretch that is replaced, which begins at `position` or behind it; empty, and behind
+    the base at `position`, for an insertion."""
     letters: Letters
     """What takes its place."""
     anchored: bool = False

@@ -291,8 +291,7 @@ def _walk(
     for record in records:
         if record.position >= len(letters):
             _check_misfit(record, "past_end", letters, config)
-        # An allele at the first base behind a window may still insert letters before that base.
-        while waiting and waiting[0].end < record.position:
+        while waiting and waiting[0].end <= record.position:
             yield from _done(waiting, sites)
         if not waiting:
             return
@@ -308,7 +307,7 @@ def _done(waiting: deque[Interval], sites: list[_Site]) -> Iterator[tuple[Interv
     window = waiting.popleft()
     yield (
         window,
-        [site for site in sites if site.position <= window.end and site.reach > window.start],
+        [site for site in sites if site.position < window.end and site.reach > window.start],
     )
     start = waiting[0].start if waiting else 0
     sites[:] = [site for site in sites if site.reach > start] if waiting else []
@@ -410,12 +409,11 @@ def _settle(
     first, second = pair[:, 0], pair[:, 1]
     absent = second == _HAPLOID
     second[absent & (first == _MISSING)] = _MISSING
-    absent &= first != _MISSING
     if config.haploid == "both":
         second[absent] = first[absent]
     if config.half_called == "missing":
         pair[((first == _MISSING) | (second == _MISSING)) & ~absent] = _MISSING
-    unknown = (first != second) & ~phased & ~absent
+    unknown = (first != second) & ~phased
     if config.unphased == "as_written" or not unknown.any():
         return
     if config.unphased == "error":

@@ -116,9 +116,8 @@ class HaplotypeMap:
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return which letters of the haplotype a stretch of the contig has become.
 
-        Inserted letters belong to the base before them, at the start of a contig to the first
-        base; those of an inversion to the place where they stand. So stretches that tile the
-        contig give letters that tile the haplotype.
+        Inserted letters belong to the base before them, those of an inversion to the place where
+        they stand. So stretches that tile the contig give letters that tile the haplotype.
 
         Parameters
         ----------
@@ -140,8 +139,6 @@ class HaplotypeMap:
 
     def _border(self, place: int) -> int:
         """Return how many letters of the haplotype stand before a place."""
-        if place == self.start:
-            return 0
         done = int(np.searchsorted(self._place_stop, place, side="right"))
         if done == len(self._place):
             return self.num_bases

@@ -217,7 +217,7 @@ class _Tiling:
             self._keep(allele.stop, mirror=allele.start + allele.stop - 1)
         elif allele.lengthens:
             self._keep(allele.stop)
-            if self.start < allele.stop <= self.end or allele.stop == self.start == 0:
+            if self.start < allele.stop <= self.end:
                 rest = allele.letters[allele.stop - allele.start :]
                 self._append(rest, Block(self.num_bases, len(rest), self.place, 0))
         else:

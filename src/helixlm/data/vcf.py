@@ -69,8 +69,8 @@ class VcfRecord:
         -------
         NDArray, int16, shape (samples, ploidy + 1)
             Numbers of alleles (0: REF; -1: missing; -2: the sample has fewer alleles than
-            others), and in the last column whether they are phased. The last column means nothing
-            where the ploidy is 1.
+            others; such a genotype counts as phased), and in the last column whether they are
+            phased. The last column means nothing where the ploidy is 1.
 
         Raises
         ------
