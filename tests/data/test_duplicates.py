@@ -14,7 +14,11 @@ from helixlm.rng import CounterRng
 COMPLEMENT = str.maketrans("ACGTacgt", "TGCAtgca")
 
 short_texts = st.lists(st.text("ACgN", min_size=1, max_size=5), max_size=40)
-like_texts = st.lists(st.text("ACGt", min_size=0, max_size=30), max_size=25)
+# Texts that are joined from few pieces share k-mers; free ones hardly do.
+pieces = st.sampled_from(["ACGTTGCAGA", "ggatCCTTAC", "TTTTTTTTTT", "CAGNTCAGGT", "TGCAACGTCC"])
+like_texts = st.lists(
+    st.one_of(st.lists(pieces, max_size=4).map("".join), st.text("ACGt", max_size=30)), max_size=25
+)
 
 
 def random_dna(name, length):

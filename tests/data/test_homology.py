@@ -17,7 +17,12 @@ from helixlm.seq.ops import reverse_complement
 
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
-sequence_lists = st.lists(st.text("ACGTacN", max_size=30), max_size=15)
+# Sequences that are joined from few pieces share k-mers; free texts hardly do.
+pieces = st.sampled_from(["ACGTTGCA", "ggatCCTTA", "TTTTTTTT", "CAGTCAGG", "NACCATAC", "TGCAACGT"])
+sequence_lists = st.lists(
+    st.one_of(st.lists(pieces, max_size=4).map("".join), st.text("ACGTacN", max_size=30)),
+    max_size=15,
+)
 
 
 def random_dna(name, length):
@@ -79,8 +84,13 @@ def test_sampled_shares_are_near_the_true_ones():
 def test_kmers_of_very_many_sequences_link_nothing():
     repeat = random_dna("repeat", 200)
     sequences = [random_dna(i, 50) + repeat for i in range(MOST_SEQUENCES + 1)]
-    assert homology_groups(sequences, 0.5, length_bp=250).tolist() == list(range(len(sequences)))
+    expected = list(range(len(sequences)))
+    assert homology_groups(sequences, 0.5, length_bp=250).tolist() == expected
     assert set(homology_groups(sequences[1:], 0.5, length_bp=250).tolist()) == {0}
+    # Of what else there is in two of them, 30 k-mers of 50 are common.
+    sequences[200] = sequences[3][:50] + random_dna("other", 20) + repeat
+    expected[200] = 3
+    assert homology_groups(sequences, 0.5, length_bp=250).tolist() == expected
 
 
 @pytest.mark.parametrize("share", [0, 1.1])

@@ -75,13 +75,17 @@ def slow_check(train, validation, near, k):
     return counts
 
 
+# Sequences that are joined from few pieces share k-mers; free texts hardly do.
+pieces = st.sampled_from(["ACGTTGC", "ggatCCTTA", "TTTTTTT", "CAGTCNAGG", "GCAACGT"])
 window_lists = st.lists(
     st.builds(
         window,
         st.sampled_from("ab"),
         st.integers(0, 300),
         st.one_of(
-            st.text("ACGTacgt", min_size=1, max_size=4), st.text("ACGtN", min_size=5, max_size=14)
+            st.text("ACGTacgt", min_size=1, max_size=4),
+            st.text("ACGtN", min_size=5, max_size=14),
+            st.lists(pieces, min_size=1, max_size=4).map("".join),
         ),
     ),
     max_size=20,
@@ -175,6 +179,12 @@ def test_the_worst_examples_are_shown():
     assert [leak.kind for leak in report.examples] == ["identical"] + ["near"] * 5
     same = check_leaks(split_with([PLANTED["identical"]._replace(start=i) for i in range(9)]))
     assert [leak.train for leak in same.examples] == [f"t:{i}-1000" for i in range(5)]
+
+
+def test_a_palindrome_is_identical_and_nothing_else():
+    palindrome = ORIGINAL + turned(ORIGINAL)
+    corpus = Windows(train=[window("t", 0, palindrome)], validation=[window("v", 0, palindrome)])
+    assert [leak.kind for leak in check_leaks(corpus, near=0.5).examples] == ["identical"]
 
 
 def test_names_without_places_do_not_overlap():
