@@ -17,6 +17,7 @@ from helixlm.errors import StateError
 from helixlm.pipeline.progress import Silent
 from helixlm.pipeline.stages import (
     encode_documents,
+    make_letters,
     make_store,
     make_tokenizer,
     vocabulary_of,
@@ -121,7 +122,8 @@ def test_the_book_reads_soft_masked_bases(corpora, tmp_path, caplog):
     tokenizer = make_tokenizer(corpora[0], BOOK, tmp_path / "tokenizer", Silent())
     with caplog.at_level("INFO"):
         store = make_store(corpora[0], tokenizer, tmp_path / "store", Silent())
-    assert caplog.text.count("soft-masked bases are given in upper case") == 1
+        letters = make_letters(corpora[0], tokenizer, tmp_path / "letters", Silent())
+    assert caplog.text.count("soft-masked bases are given in upper case") == 2
     order = json.loads((tmp_path / "tokenizer" / "tokenizer.json").read_text())["model"]["vocab"]
     for split in ("train", "validation"):
         sequences = list(corpora[0].iter_sequences(split))
@@ -130,4 +132,6 @@ def test_the_book_reads_soft_masked_bases(corpora, tmp_path, caplog):
         documents = store.split(split)
         found = [documents.document(i) for i in range(documents.num_documents)]
         assert np.concatenate(found).tolist() == expected
+        copied = letters.split(split)
+        assert copied.tokens(0, copied.num_tokens).tobytes().decode() == "".join(sequences)
         assert order["[UNK]"] not in expected
