@@ -125,7 +125,7 @@ def _fasta(demo: Demo) -> str:
 
 
 def _window(demo: Demo) -> str:
-    contig, start, end, sequence = demo.window
+    contig, start, end, sequence = demo.window[:4]
     return _fence(
         [
             f"contig {contig}, bases {start:,} to {end:,} ({end - start} bp)",

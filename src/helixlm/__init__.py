@@ -1,10 +1,10 @@
 """helixlm: from a genome to a DNA language model that can be trusted.
 
 The verbs of the command line are functions here, with the same names for the same arguments:
-`simulate`, `prepare`, `train_tokenizer`, `pretrain`, `finetune`, `compare`, `predict`, `demo`;
-`load` returns a model and its tokenizer, `load_recipe` a configuration. Importing this package is
-fast: torch and the other heavy libraries are imported when a function that needs them is first
-used.
+`simulate`, `download`, `prepare`, `train_tokenizer`, `pretrain`, `finetune`, `compare`, `predict`,
+`demo`; `load` returns a model and its tokenizer, `load_recipe` a configuration. Importing this
+package is fast: torch and the other heavy libraries are imported when a function that needs them
+is first used.
 """
 
 import importlib
@@ -15,6 +15,7 @@ from helixlm.version import __version__
 _HOMES = {
     "compare": "helixlm.tasks.compare",
     "demo": "helixlm.pipeline.demo",
+    "download": "helixlm.data.download",
     "finetune": "helixlm.tasks.finetune",
     "list_recipes": "helixlm.recipes.load",
     "load": "helixlm.inference",

@@ -11,6 +11,7 @@ given to others, each at most `MOST_TRIES` times.
 
 import multiprocessing
 import signal
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,6 +21,9 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from helixlm.errors import StateError, require
+
+ANSWER_SECONDS = 10
+"""how long a cluster may take to answer"""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -135,25 +139,38 @@ def _leave_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def _call(function: Callable[[Item], Result], item: Item) -> Result:
+    """Work on an item; Ray takes no functions that are built in."""
+    return function(item)
+
+
+def _check_answer(address: str) -> None:
+    """Raise OSError if nothing listens at ``host:port``; Ray itself would wait for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+
+
 def _on_ray(
     function: Callable[[Item], Result], items: Iterable[Item], address: str
 ) -> Iterator[Result]:
     ray = require("ray", "cluster")
     if not ray.is_initialized():
         try:
+            _check_answer(address)
             ray.init(address=address, log_to_driver=False, logging_level="warning")
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ComputeError(
                 f"--ray {address}: no Ray cluster answers there ({error}): start one with 'ray "
                 "start --head', or give the address that it printed"
             ) from error
-    task = ray.remote(num_cpus=1, max_retries=MOST_TRIES - 1)(function)
+    task = ray.remote(num_cpus=1, max_retries=MOST_TRIES - 1)(_call)
     waiting = WAITING_ITEMS * max(1, int(ray.cluster_resources().get("CPU", 1)))
     source = iter(items)
     calls: deque[Any] = deque()
     while True:
         for item in source:
-            calls.append(task.remote(item))
+            calls.append(task.remote(function, item))
             if len(calls) >= waiting:
                 break
         if not calls:

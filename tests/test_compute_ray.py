@@ -1,0 +1,99 @@
+"""Work on a Ray cluster of two nodes on this machine, one of which goes away."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from helixlm.compute import Compute, ComputeError, map_in_order
+
+# In a process of its own, as Ray leaves threads and handlers behind.
+SCRIPT = textwrap.dedent(
+    """
+    import hashlib, json, sys
+    from pathlib import Path
+    from ray.cluster_utils import Cluster
+    from helixlm.compute import Compute, map_in_order
+    from helixlm.data import corpus_tasks
+    from helixlm.data.prepare import prepare_corpus
+    from helixlm.data.sources import Source
+    from helixlm.data.splits import SplitConfig
+    from helixlm.data.windows import TinyDnabertWindows
+    from helixlm.errors import InputError
+
+    folder = Path(sys.argv[1])
+    corpus_tasks.TASK_BP = 100_000
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    node = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+
+    def files(path):
+        return {
+            str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(path.rglob("*")) if file.is_file()
+        }
+
+    def progress(done, total):
+        global node
+        if node is not None and done > 0.7 * total:
+            cluster.remove_node(node, allow_graceful=False)
+            node = None
+
+    compute = Compute(ray=cluster.address)
+    settings = {
+        "windows": TinyDnabertWindows(block_bp=20_000),
+        "split": SplitConfig(by="block", block_bp=50_000),
+    }
+    source = Source(fasta=folder / "genome.fa")
+    prepare_corpus([source], folder / "one", **settings)
+    prepare_corpus([source], folder / "ray", **settings, compute=compute, progress=progress)
+    order = list(map_in_order(eval, [f"{n} ** 2" for n in range(20)], compute))
+    try:
+        raises = "(_ for _ in ()).throw(__import__('helixlm.errors').errors.InputError('x'))"
+        list(map_in_order(eval, ["1", raises], compute))
+        error = None
+    except InputError as found:
+        error = str(found)
+    (folder / "found.json").write_text(json.dumps({
+        "same": files(folder / "one") == files(folder / "ray"),
+        "files": len(files(folder / "ray")),
+        "removed": node is None,
+        "order": order,
+        "error": error,
+    }))
+    """
+)
+
+
+def test_two_nodes_of_which_one_dies_write_the_bytes_of_one_process(tmp_path):
+    genome = "".join("ACGTTGCATTGAC"[i % 13] for i in range(400_000))
+    (tmp_path / "genome.fa").write_text(f">a\n{genome}\n>b\n{genome[::-1]}\n>c\n{genome[5:]}\n")
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found.pop("files") > 10
+    assert found == {
+        "same": True, "removed": True, "order": [n**2 for n in range(20)], "error": "x",
+    }  # fmt: skip
+
+
+def test_no_cluster_there():
+    script = (
+        "from helixlm.compute import Compute, map_in_order\n"
+        "list(map_in_order(abs, [1], Compute(ray='127.0.0.1:1')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert "ComputeError: --ray 127.0.0.1:1: no Ray cluster answers there" in done.stderr
+
+
+def test_without_ray_the_message_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(Exception, match=r"pip install '.\[cluster\]'"):
+        list(map_in_order(abs, [1], Compute(ray="auto")))
+    assert issubclass(ComputeError, RuntimeError)
