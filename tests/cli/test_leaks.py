@@ -4,6 +4,7 @@ import pytest
 
 from helixlm.cli.main import run
 from helixlm.data.prepare import prepare_corpus
+from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import TinyDnabertWindows
 from helixlm.rng import CounterRng
@@ -47,7 +48,7 @@ def test_a_corpus(helixlm, tmp_path):
         genome = {name: random_dna(name, 3000) + shared * copies for name in ("chr1", "chr2")}
         corpus = tmp_path / f"corpus{copies}"
         prepare_corpus(
-            [write(tmp_path / "genome.fa", genome)],
+            [Source(fasta=write(tmp_path / "genome.fa", genome))],
             corpus,
             split=SplitConfig(validation_contigs=("chr2",)),
             windows=TinyDnabertWindows(min_bp=50, max_bp=100),
