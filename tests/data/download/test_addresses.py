@@ -135,7 +135,7 @@ OTHER = "0" * 32
 @pytest.mark.parametrize(
     "text",
     [
-        f"{OTHER}  ./x.fa.gz_report.txt\n{MD5}  ./x.fa.gz\n{OTHER}  ./part/x.fa.gz\n",  # NCBI
+        f"{OTHER}  ./part/x.fa.gz\n{MD5}  ./x.fa.gz\n{OTHER}  ./x.fa.gz_report.txt\n",  # NCBI
         f"{OTHER}  x.2bit\n{MD5}  x.fa.gz\n",  # UCSC
         f"x.fa.gz.tbi {OTHER}\nx.fa.gz {MD5}\n",  # 1000 Genomes
         f"# made today\n{MD5.upper()} *x.fa.gz\r\n",  # md5sum --binary, Windows line ends

@@ -236,11 +236,15 @@ def test_a_size_that_is_not_known(site, two, tmp_path, quick, monkeypatch):
 
 
 def test_a_disk_that_is_too_small_is_refused_at_once(site, two, tmp_path, quick, monkeypatch):
+    """What is needed is the sum of all files, less what has come before."""
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
+    free = len(A) + len(B) - 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, free))
     with pytest.raises(StateError, match=r"the files need 0\.0 GB more, and the disk has 0\.0 GB"):
         download(two, tmp_path, config=quick)
     assert [seen.method for seen in site.log] == ["HEAD", "HEAD"]
+    (tmp_path / ".a.fa.part").write_bytes(A[:1])
+    assert download(two, tmp_path, config=quick).fetched == 2
 
 
 def test_a_folder_in_use(two, tmp_path, quick):
@@ -295,7 +299,8 @@ def test_nothing_to_fetch(tmp_path):
 def test_stopped_by_the_user(site, two, tmp_path):
     """Ctrl-C while a server is silent: at once, and what has come stays."""
     script = """
-        import sys
+        import signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
         from helixlm.data.download import DownloadManifest, download
         download(DownloadManifest.model_validate_json(sys.argv[1]), sys.argv[2])
     """
