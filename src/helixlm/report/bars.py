@@ -144,6 +144,8 @@ def histogram_chart(
 
 def _round_lengths(low: float, high: float) -> list[int]:
     """Choose up to six round numbers, spread evenly over a logarithmic axis."""
+    if high < 4 * low:
+        return [int(value) for value in tick_values(low, high, most=4) if value.is_integer()]
     for steps in ((1, 2, 5), (1, 3), (1,)):
         found = [
             step * 10**power

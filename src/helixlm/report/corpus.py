@@ -5,7 +5,7 @@ Comes in: a `CorpusManifest`. Goes out: one HTML page like that of a run, and th
 
 from typing import Any
 
-from helixlm.data.corpus import CorpusManifest
+from helixlm.data.corpus import CorpusManifest, InputFile, OtherFile
 from helixlm.data.tally import LENGTH_BINS_PER_OCTAVE, Tally, total
 from helixlm.data.windows import DROP_REASONS
 from helixlm.report.bars import bar_chart, histogram_chart
@@ -133,6 +133,13 @@ def _dropped(manifest: CorpusManifest) -> list[tuple[str, int]]:
     return sorted(found, key=lambda pair: -pair[1])
 
 
+def _contigs(file: InputFile | OtherFile) -> str:
+    """Say how many contigs a file of sequence holds; nothing of other files."""
+    if isinstance(file, OtherFile):
+        return ""
+    return f"{count(len(file.contigs))} contig{'s' if len(file.contigs) > 1 else ''}, "
+
+
 def _letters(tally: Tally) -> list[tuple[str, int]]:
     """Return the bases in their order and all other letters as one."""
     others = sum(amount for letter, amount in tally.letters.items() if letter not in BASES)
@@ -172,8 +179,8 @@ def _species(manifest: CorpusManifest) -> list[dict[str, Any]]:
                 "softmasked": tally.softmasked_bases / tally.bases if tally.bases else None,
                 "gc": _gc(tally),
                 "files": [
-                    (file.path.rpartition("/")[2], len(file.contigs), brief_hash(file.sha256))
-                    for file in source.inputs
+                    (file.path.rpartition("/")[2], _contigs(file), brief_hash(file.sha256))
+                    for file in source.files
                 ],
             }
         )

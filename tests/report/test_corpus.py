@@ -1,0 +1,99 @@
+"""The page of a corpus: strict XML, and its figures are those of the rows."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from helixlm.data.corpus import open_corpus
+from helixlm.data.prepare import prepare_corpus
+from helixlm.data.sources import Source
+from helixlm.data.splits import SplitConfig
+from helixlm.data.windows import FixedWindows
+from helixlm.report.bars import bar_chart, histogram_chart
+from helixlm.report.corpus import describe_corpus, render_corpus
+
+GENOMES = {
+    "one": {"chr1": "ACGTN" * 60 + "acgta" * 40, "chr2": "GGGCC" * 60},
+    "<two>": {"chrA": "AATTC" * 80, "chrB": "ACGTR" * 20},
+}
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    sources = []
+    for number, (species, genome) in enumerate(GENOMES.items()):
+        path = tmp_path / f"{number}.fa"
+        path.write_text("".join(f">{name}\n{text}\n" for name, text in genome.items()))
+        bed = tmp_path / f"{number}.bed"
+        bed.write_text("".join(f"{name}\t0\t{len(text)}\n" for name, text in genome.items()))
+        sources.append(Source(fasta=path, species=species, group="g & h", bed=bed))
+    split = SplitConfig(validation_contigs=("one:chr2",))
+    windows = FixedWindows(length_bp=90, last="keep", n="keep")
+    prepare_corpus(sources, tmp_path / "corpus", windows=windows, split=split)
+    return open_corpus(tmp_path / "corpus")
+
+
+def text_of(element):
+    return " ".join("".join(element.itertext()).split())
+
+
+def test_the_page_has_the_figures_of_the_rows(corpus):
+    page = ElementTree.fromstring(render_corpus(corpus.manifest).partition("\n")[2])
+    rows = [row for split in ("train", "validation") for row in corpus.iter_windows(split)]
+    text = text_of(page)
+    for species, genome in GENOMES.items():
+        mine = [row for row in rows if row.contig in genome]
+        bases = "".join(row.sequence for row in mine)
+        gc = sum(bases.upper().count(letter) for letter in "GC")
+        known = sum(bases.upper().count(letter) for letter in "ACGT")
+        lower = sum(letter.islower() for letter in bases)
+        (row,) = [r for r in page.iter("tr") if text_of(r).startswith(f"{species}g & h")]
+        cells = [text_of(cell) for cell in row.iter("td")]
+        assert cells[:2] == [f"{len(mine)}", f"{len(bases)}"]
+        for cell, share in zip(cells[2:4], (lower / len(bases), gc / known), strict=True):
+            assert float(cell.removesuffix("%").strip()) == pytest.approx(100 * share, abs=0.06)
+        assert "2 contigs, SHA-256" in cells[4]
+        assert ".bed" in cells[4]
+    assert "Held out as a whole: one:chr2." in text
+    assert not list(page.iter("script"))
+    bars = {text_of(title) for title in page.iter("title")}
+    assert any("Length of the windows" in title for title in bars)
+
+
+def test_the_text_has_them_too(corpus):
+    lines = describe_corpus(corpus.manifest).splitlines()
+    rows = list(corpus.iter_windows("train"))
+    bases = sum(len(row.sequence) for row in rows)
+    assert lines[0].startswith(f"{len(rows)} windows with {bases / 1000:.2f} kbp for training and 4")
+    assert lines[0].endswith("from 2 genomes in 2 files.")
+    whole = sum(found.num_bases for found in corpus.manifest.splits.values())
+    found = re.fullmatch(r"  one: (\d+) bases \((.*) %\)", lines[1])
+    assert int(found[1]) == sum(len(text) for text in GENOMES["one"].values())
+    assert float(found[2]) == pytest.approx(100 * int(found[1]) / whole, abs=0.06)
+
+
+def test_bars_are_as_long_as_their_amounts():
+    chart = bar_chart([("a", 10), ("bb", 5), ("c", 0)], key="k", title="t", about="b")
+    svg = ElementTree.fromstring(str(chart))
+    widths = [float(bar.get("width")) for bar in svg.iter("rect")]
+    assert widths[0] == pytest.approx(2 * widths[1], abs=0.2)
+    assert widths[2] == 0
+    assert not bar_chart([], key="k", title="t", about="b")
+
+
+@pytest.mark.parametrize("bins", [{80: 5}, {72: 1, 80: 3}, {0: 1, 40: 2, 140: 7}])
+def test_histograms_have_ticks_at_their_places(bins):
+    chart = histogram_chart(
+        bins, per_octave=8, key="k", title="t", about="b", x_name="bp", y_name="share"
+    )
+    svg = ElementTree.fromstring(str(chart))
+    bars = sorted((float(bar.get("x")), bar) for bar in svg.iter("rect"))
+    high = max(float(bar.get("height")) for _, bar in bars)
+    for (_, bar), amount in zip(bars, [bins[k] for k in sorted(bins)], strict=True):
+        share = amount / max(bins.values())
+        assert float(bar.get("height")) == pytest.approx(high * share, abs=0.3)
+    ticks = [t for t in svg.iter("text") if t.get("class") == "tick middle"]
+    assert 1 <= len(ticks) <= 6
+    width = float(svg.get("viewBox").split()[2])
+    assert all(0 < float(tick.get("x")) < width for tick in ticks)
