@@ -65,7 +65,9 @@ def test_the_text_has_them_too(corpus):
     lines = describe_corpus(corpus.manifest).splitlines()
     rows = list(corpus.iter_windows("train"))
     bases = sum(len(row.sequence) for row in rows)
-    assert lines[0].startswith(f"{len(rows)} windows with {bases / 1000:.2f} kbp for training and 4")
+    assert lines[0].startswith(
+        f"{len(rows)} windows with {bases / 1000:.2f} kbp for training and 4"
+    )
     assert lines[0].endswith("from 2 genomes in 2 files.")
     whole = sum(found.num_bases for found in corpus.manifest.splits.values())
     found = re.fullmatch(r"  one: (\d+) bases \((.*) %\)", lines[1])

@@ -69,7 +69,8 @@ Sources = Annotated[
     Path | None,
     typer.Option(
         "--sources",
-        help="Instead of --fasta: a YAML file that lists genomes with species, files and weights.",
+        help="Instead of --fasta: a YAML list of genomes with species, files and weights, or a "
+        "folder of 'helixlm download'.",
     ),
 ]
 Vcf = Annotated[

@@ -1,16 +1,29 @@
 """The genomes that a corpus is made from, and what belongs to each.
 
-In: paths on the command line, or a YAML file that lists species. Out: a `Source` for each species.
-Paths in a file are relative to it. `helixlm download` writes such a file for what it has fetched.
+In: paths on the command line, a YAML file that lists species, or a folder that `helixlm download`
+has filled. Out: a `Source` for each species. Paths in a file are relative to it.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from helixlm.data.download import read_downloads
 from helixlm.errors import InputError
+
+_ENDINGS = {
+    kind: re.compile(rf"\.({ends})$", re.IGNORECASE)
+    for kind, ends in {
+        "fasta": r"(fa|fna|fasta|ffn)(\.b?gz)?|2bit",
+        "vcf": r"vcf(\.b?gz)?|bcf",
+        "gff": r"gff3?(\.b?gz)?",
+        "bed": r"bed(\.b?gz)?",
+    }.items()
+}
 
 
 class SourceError(InputError):
@@ -57,12 +70,14 @@ def prefix_of(sources: Sequence[Source], number: int) -> str:
 
 
 def read_sources(path: str | Path) -> list[Source]:
-    """Read a YAML file with a list of genomes.
+    """Read a list of genomes.
 
     Parameters
     ----------
     path : path
-        A list, or a mapping with the list under `sources`; each entry has the fields of `Source`.
+        A YAML file with a list, or a mapping with the list under `sources`; each entry has the
+        fields of `Source`. Or a folder of downloads, whose files belong together by species; what
+        each is, its name says.
 
     Returns
     -------
@@ -72,9 +87,15 @@ def read_sources(path: str | Path) -> list[Source]:
     Raises
     ------
     SourceError
-        If the file cannot be read; all problems at once.
+        If the file cannot be read; all problems at once. If a species has no sequence.
+    StateError
+        If a folder is not one of downloads, or a file in it is missing or cut short.
     """
     path = Path(path)
+    if path.is_dir():
+        sources = _downloaded(path)
+        check_sources(sources)
+        return sources
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -119,6 +140,30 @@ def check_sources(sources: list[Source]) -> None:
             if not file.is_file():
                 instead = "a folder" if file.is_dir() else "nothing there"
                 raise SourceError(f"{file}: expected a file to read, found {instead}")
+
+
+def _downloaded(folder: Path) -> list[Source]:
+    """Return the genomes of a folder of downloads, in the order of their species."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in read_downloads(folder).files:
+        kind = next((kind for kind, end in _ENDINGS.items() if end.search(record.file)), None)
+        if kind is None:
+            continue
+        genome = found.setdefault(record.species or record.name, {"fasta": [], "vcf": []})
+        if kind in ("fasta", "vcf"):
+            genome[kind].append(folder / record.file)
+        else:
+            genome[kind] = folder / record.file
+        if kind == "fasta":
+            genome |= {"assembly": record.assembly, "group": record.group, "weight": record.weight}
+    missing = [species for species, genome in found.items() if not genome["fasta"]]
+    if missing or not found:
+        raise SourceError(
+            f"{folder}: no FASTA or 2bit file of {', '.join(missing) or 'any species'}: expected "
+            "the sequence of each; download it into the same folder, or list the files in a YAML "
+            "file (--sources)"
+        )
+    return [Source(species=species, **genome) for species, genome in sorted(found.items())]
 
 
 def _beside(folder: Path, source: Source) -> Source:
