@@ -388,6 +388,12 @@ def test_genomes_are_told_apart_by_their_species(fasta, tmp_path):
         bases = sum(len(row["sequence"]) for row in rows if row["species"] == found)
         assert sum(tally.bases for tally in source.tallies.values()) == bases
     assert manifest.validation_contigs == ("one:chr1",)
+    # chr1 of one is held out, and chr1 of the other is not: no leak.
+    corpus = open_corpus(tmp_path / "corpus")
+    assert {row.contig for row in corpus.iter_windows("train")} == {
+        "one:chr2", "one:chr3", "two:chr1",
+    }  # fmt: skip
+    assert check_leaks(corpus).overlapping == 0
 
 
 def test_a_weight_is_the_mean_number_of_copies(fasta, tmp_path):

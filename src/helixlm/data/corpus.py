@@ -148,8 +148,19 @@ class Corpus:
     def iter_windows(
         self, split: str, start: int = 0, stop: int | None = None, step: int = 1
     ) -> Iterator[Window]:
-        """Yield the windows of one split, in the order of the genome; see `iter_sequences`."""
-        for columns in self._batches(split, list(Window._fields), start, stop, step):
+        """Yield the windows of one split, in the order of the genome; see `iter_sequences`.
+
+        In a corpus of several genomes their contigs are named ``species:contig``.
+        """
+        fields = list(Window._fields)
+        if len(self.manifest.sources) > 1:
+            for columns in self._batches(split, [*fields, "species"], start, stop, step):
+                species = columns.pop("species")
+                pairs = zip(species, columns["contig"], strict=True)
+                columns["contig"] = [f"{name}:{contig}" for name, contig in pairs]
+                yield from map(Window._make, zip(*columns.values(), strict=True))
+            return
+        for columns in self._batches(split, fields, start, stop, step):
             yield from map(Window._make, zip(*columns.values(), strict=True))
 
     def verify(self) -> None:
