@@ -3,6 +3,8 @@
 Children can import what is built in, so the work here is `eval` of a text.
 """
 
+import time
+
 import pytest
 
 from helixlm.compute import MOST_TRIES, Compute, ComputeError, map_in_order
@@ -52,6 +54,20 @@ def test_an_item_whose_worker_died_is_given_out_again(tmp_path, times):
     items = ["1", dies_until(tmp_path / "count", times), "3", "4", "5"]
     assert list(map_in_order(eval, items, Compute(workers=2))) == [1, 7, 3, 4, 5]
     assert (tmp_path / "count").stat().st_size == times
+
+
+def test_items_that_come_after_a_worker_died(tmp_path):
+    count = tmp_path / "count"
+
+    def items():
+        yield dies_until(count, 1)
+        while not count.exists():
+            time.sleep(0.05)
+        time.sleep(1)  # until the pool has noticed
+        yield "2"
+        yield "3"
+
+    assert list(map_in_order(eval, items(), Compute(workers=2))) == [7, 2, 3]
 
 
 def test_an_item_that_kills_each_worker_ends_the_run(tmp_path):

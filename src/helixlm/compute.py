@@ -95,7 +95,7 @@ def _in_processes(
     try:
         while True:
             for item in source:
-                calls.append(_Call(item, pool.submit(function, item)))
+                calls.append(_submit(pool, function, item))
                 if len(calls) == WAITING_ITEMS * workers:
                     break
             if not calls:
@@ -108,10 +108,20 @@ def _in_processes(
                 # Which worker died is not known, so each item is tried alone.
                 result = _alone(function, call.item)
                 pool = _pool(workers)
-                calls = deque(_Call(item, pool.submit(function, item)) for item, _ in calls)
+                calls = deque(_submit(pool, function, item) for item, _ in calls)
             yield result
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[[Item], Result], item: Item) -> _Call:
+    """Give an item out; if a worker has died meanwhile, its future says so."""
+    try:
+        return _Call(item, pool.submit(function, item))
+    except BrokenProcessPool as error:
+        future: Future[Any] = Future()
+        future.set_exception(error)
+        return _Call(item, future)
 
 
 def _alone(function: Callable[[Item], Result], item: Item) -> Result:
