@@ -13,8 +13,9 @@ from helixlm.tokenizers.bpe import bpe_tokenizer, row_dropout
 from helixlm.train.batches import BatchConfig, Plan, RowPlan, Vocabulary
 from helixlm.train.config import TrainConfig
 from helixlm.train.drawn import DrawnRows
-from helixlm.train.loop import TrainingResult, fit
+from helixlm.train.loop import fit
 from helixlm.train.masking import MaskingConfig
+from helixlm.train.result import TrainingResult
 
 # <s> <pad> </s> <unk> <mask>, then 12 tokens of one or two bases.
 VOCABULARY = Vocabulary(

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from helixlm.data.genome import missing_contig
 from helixlm.data.numbered_lines import iter_lines
 from helixlm.errors import InputError
+from helixlm.seq.contigs import missing_contig
 from helixlm.seq.interval import Interval
 
 _STRANDS = frozenset("+-.")

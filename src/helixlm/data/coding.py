@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from helixlm.data.annotation import Annotation, CodingRegion, Segment
 from helixlm.data.delimited import delimiter_of, open_writer
-from helixlm.data.genome import Genome, missing_contig
+from helixlm.data.genome import Genome
 from helixlm.errors import InputError
+from helixlm.seq.contigs import missing_contig
 from helixlm.seq.ops import reverse_complement
 
 logger = logging.getLogger(__name__)

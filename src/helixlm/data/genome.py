@@ -11,9 +11,8 @@ An open `Genome` costs no memory but the pages that are touched, shares them wit
 the machine, and can be sent to worker processes: only its path travels.
 """
 
-import difflib
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -38,6 +37,7 @@ from helixlm.data.folder import (
 )
 from helixlm.data.twobit import is_twobit, iter_twobit
 from helixlm.errors import InputError, StateError
+from helixlm.seq.contigs import missing_contig
 from helixlm.version import __version__
 
 LETTERS = "letters.bin"
@@ -246,30 +246,6 @@ def open_genome(folder: str | Path) -> Genome:
     manifest = read_manifest(path, GenomeManifest)
     check_files(path, [manifest.letters])
     return Genome(path, manifest)
-
-
-def missing_contig(contig: str, contigs: Iterable[str]) -> str:
-    """Return a message about a contig that is not there, with the names that were probably meant.
-
-    Parameters
-    ----------
-    contig : str
-        The name that was asked for.
-    contigs : iterable of str
-        The names there are, at least one.
-
-    Examples
-    --------
-    >>> missing_contig("17", ["chr1", "chr17"])
-    "no contig '17': found 'chr17'; use the names of the genome"
-    """
-    names = list(contigs)
-    swapped = contig.removeprefix("chr") if contig.startswith("chr") else f"chr{contig}"
-    if swapped in names:
-        return f"no contig {contig!r}: found {swapped!r}; use the names of the genome"
-    shown = difflib.get_close_matches(contig, names, n=3) or names[:3]
-    more = " and others" if len(names) > len(shown) else ""
-    return f"no contig {contig!r}: found {', '.join(map(repr, shown))}{more}"
 
 
 def _refuse_others(folder: Path, files: list[Path]) -> None:

@@ -46,8 +46,9 @@ from helixlm.tokenizers.base import Tokenizer
 from helixlm.tokenizers.bpe import row_dropout
 from helixlm.train.batches import Plan, RowPlan, Vocabulary
 from helixlm.train.drawn import DrawnRows
-from helixlm.train.loop import TrainingResult, fit
+from helixlm.train.loop import fit
 from helixlm.train.metrics import read_lines
+from helixlm.train.result import TrainingResult
 from helixlm.version import __version__
 
 logger = logging.getLogger(__name__)

@@ -78,8 +78,17 @@ def match_contig(name: str, contigs: Iterable[str]) -> str | None:
 
 
 def missing_contig(name: str, contigs: Iterable[str]) -> str:
-    """Say in a message that none of some contigs is meant by a name, and which there are."""
+    """Say in a message that no contig has a name, and which there are.
+
+    Examples
+    --------
+    >>> missing_contig("17", ["chr1", "chr17"])
+    "no contig '17': found 'chr17'; use the names of the genome"
+    """
     names = list(contigs)
+    meant = match_contig(name, names)
+    if meant is not None:
+        return f"no contig {name!r}: found {meant!r}; use the names of the genome"
     near = difflib.get_close_matches(name, names, n=3) or names[:3]
     if not near:
         return f"no contig {name!r}: there are no contigs at all"

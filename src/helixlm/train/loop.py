@@ -28,7 +28,7 @@ from helixlm.models.encoder import compile_layers
 from helixlm.models.heads import MaskedLM
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe_dropout import RowDropout
-from helixlm.train.baselines import Baselines, counting_baselines, standard_error
+from helixlm.train.baselines import counting_baselines, standard_error
 from helixlm.train.batches import Plan, StepBatch, TrainingStream
 from helixlm.train.checkpoint import (
     checkpoint_name,
@@ -42,6 +42,7 @@ from helixlm.train.loss import masked_loss
 from helixlm.train.masking import MaskingConfig
 from helixlm.train.metrics import MetricsLog
 from helixlm.train.optim import build_optimizer, learning_rate, set_learning_rate
+from helixlm.train.result import TrainingResult
 from helixlm.train.signals import StopSignal, leave_signals_to_the_loop
 from helixlm.train.throughput import measure_peak, training_flops
 
@@ -53,27 +54,6 @@ Progress = Callable[[int, int, dict[str, Any]], None]
 
 class NonFiniteError(StateError):
     """The loss or the gradient is not a number: training stopped before the update."""
-
-
-class TrainingResult(NamedTuple):
-    """How a call of `fit` ended."""
-
-    step: int
-    """Optimiser steps taken in all."""
-    finished: bool
-    stopped_by: str | None
-    """Name of the signal that asked for a stop, or None."""
-    best_step: int
-    """Step of the checkpoint with the lowest validation loss."""
-    best_loss: float
-    checkpoint: Path
-    """The best checkpoint if finished, else the newest."""
-    tokens: int
-    """Tokens trained on, padding not counted, in all."""
-    seconds: float
-    """Time in the loop, over all calls that resumed each other."""
-    peak_flops: float
-    baselines: Baselines
 
 
 class _Window(NamedTuple):
