@@ -13,18 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from helixlm.data.documents import DocumentStore, StoreError, StoreSplit
+from helixlm.data.documents import StoreError
 from helixlm.data.folder import (
     MANIFEST,
-    FileRecord,
-    Manifest,
     check_files,
     new_folder,
     read_manifest,
     refuse_differences,
     write_manifest,
 )
-from helixlm.data.store import write_splits
+from helixlm.data.store import SplitsManifest, SplitStore, write_splits
 from helixlm.seq.alphabet import DNA, AlphabetError
 from helixlm.version import __version__
 
@@ -37,15 +35,13 @@ _ASCII = 128
 _BYTE = np.dtype("u1")
 
 
-class LetterManifest(Manifest):
-    """What a letter store holds and what it was made from."""
+class LetterManifest(SplitsManifest):
+    """What a letter store holds: a document is a sequence, a token a letter."""
 
     format: str = "helixlm letter store"
     format_version: int = 1
     helixlm_version: str = __version__
     corpus_sha256: str
-    splits: dict[str, StoreSplit]
-    """A document is a sequence, a token a letter."""
 
 
 def write_letters(
@@ -94,7 +90,7 @@ def write_letters(
                 "splits": (sorted(found.splits), sorted(sequences)),
             },
         )
-        check_files(output, _records(found))
+        check_files(output, found.files)
         logger.info("%s: the letter store is there already", output)
         return found
     with new_folder(output) as folder:
@@ -125,47 +121,18 @@ def _letters(split: str, sequences: Iterable[str]) -> Iterator[NDArray[np.uint8]
         yield np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)
 
 
-def _records(manifest: LetterManifest) -> list[FileRecord]:
-    return [r for split in manifest.splits.values() for r in (*split.shards, split.ends)]
-
-
-class LetterStore:
-    """An open letter store.
+class LetterStore(SplitStore):
+    """An open letter store; see `SplitStore`. Each letter is its ASCII code, uint8.
 
     Attributes
     ----------
-    path : Path
-        Its folder.
     manifest : LetterManifest
         What it holds and what it was made from.
     """
 
     def __init__(self, path: Path, manifest: LetterManifest) -> None:
-        self.path = path
+        super().__init__(path, manifest, _BYTE)
         self.manifest = manifest
-
-    def split(self, name: str) -> DocumentStore:
-        """Return the sequences of one split: documents of uint8, each letter its ASCII code.
-
-        Raises
-        ------
-        StoreError
-            If there is no such split.
-        """
-        if name not in self.manifest.splits:
-            found = ", ".join(self.manifest.splits)
-            raise StoreError(f"{self.path}: no split {name!r}; found {found}")
-        return DocumentStore(self.path, self.manifest.splits[name], _BYTE)
-
-    def verify(self) -> None:
-        """Read every file and compare it with its hash in the manifest.
-
-        Raises
-        ------
-        StateError
-            If a file is missing or is not what was written.
-        """
-        check_files(self.path, _records(self.manifest), contents=True)
 
 
 def open_letters(path: str | Path) -> LetterStore:
@@ -188,5 +155,5 @@ def open_letters(path: str | Path) -> LetterStore:
     """
     folder = Path(path).resolve()
     manifest = read_manifest(folder, LetterManifest)
-    check_files(folder, _records(manifest))
+    check_files(folder, manifest.files)
     return LetterStore(folder, manifest)

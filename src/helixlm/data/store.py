@@ -48,7 +48,18 @@ logger = logging.getLogger(__name__)
 _PROGRESS_DOCUMENTS = 1024
 
 
-class StoreManifest(Manifest):
+class SplitsManifest(Manifest):
+    """A manifest of documents in splits."""
+
+    splits: dict[str, StoreSplit]
+
+    @property
+    def files(self) -> list[FileRecord]:
+        """All data files."""
+        return [r for split in self.splits.values() for r in (*split.shards, split.ends)]
+
+
+class StoreManifest(SplitsManifest):
     """What a token store holds and what it was made from."""
 
     format: str = "helixlm token store"
@@ -62,7 +73,6 @@ class StoreManifest(Manifest):
     corpus_sha256: str
     shard_tokens: int
     """Most tokens in a file, unless a single document has more."""
-    splits: dict[str, StoreSplit]
 
 
 def write_store(
@@ -130,7 +140,7 @@ def write_store(
                 "tokens in a shard": (found.shard_tokens, shard_tokens),
             },
         )
-        check_files(output, _records(found))
+        check_files(output, found.files)
         logger.info("%s: the token store is there already", output)
         return found
     with new_folder(output) as folder:
@@ -203,29 +213,26 @@ def write_splits(
     return splits
 
 
-def _records(manifest: StoreManifest) -> list[FileRecord]:
-    return [r for split in manifest.splits.values() for r in (*split.shards, split.ends)]
-
-
-class TokenStore:
-    """An open token store.
+class SplitStore:
+    """An open store of documents in splits.
 
     Attributes
     ----------
     path : Path
         Its folder.
-    manifest : StoreManifest
-        What it holds and what it was made from.
+    dtype : numpy dtype
+        Of the documents.
     """
 
-    def __init__(self, path: Path, manifest: StoreManifest) -> None:
+    def __init__(self, path: Path, manifest: SplitsManifest, dtype: np.dtype[Any]) -> None:
         self.path = path
-        self.manifest = manifest
+        self.dtype = dtype
+        self._contents = manifest
 
     @property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits, in the order in which they were written."""
-        return tuple(self.manifest.splits)
+        return tuple(self._contents.splits)
 
     def split(self, name: str) -> DocumentStore:
         """Return the documents of one split.
@@ -235,10 +242,9 @@ class TokenStore:
         StoreError
             If there is no such split.
         """
-        if name not in self.manifest.splits:
+        if name not in self._contents.splits:
             raise StoreError(f"{self.path}: no split {name!r}; found {', '.join(self.splits)}")
-        dtype = store_dtype(self.manifest.vocab_size)
-        return DocumentStore(self.path, self.manifest.splits[name], dtype)
+        return DocumentStore(self.path, self._contents.splits[name], self.dtype)
 
     def verify(self) -> None:
         """Read every file and compare it with its hash in the manifest.
@@ -248,7 +254,21 @@ class TokenStore:
         StateError
             If a file is missing or is not what was written.
         """
-        check_files(self.path, _records(self.manifest), contents=True)
+        check_files(self.path, self._contents.files, contents=True)
+
+
+class TokenStore(SplitStore):
+    """An open token store; see `SplitStore`.
+
+    Attributes
+    ----------
+    manifest : StoreManifest
+        What it holds and what it was made from.
+    """
+
+    def __init__(self, path: Path, manifest: StoreManifest) -> None:
+        super().__init__(path, manifest, store_dtype(manifest.vocab_size))
+        self.manifest = manifest
 
 
 def open_store(path: str | Path) -> TokenStore:
@@ -271,5 +291,5 @@ def open_store(path: str | Path) -> TokenStore:
     """
     folder = Path(path).resolve()
     manifest = read_manifest(folder, StoreManifest)
-    check_files(folder, _records(manifest))
+    check_files(folder, manifest.files)
     return TokenStore(folder, manifest)
