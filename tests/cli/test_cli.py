@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from helixlm.cli import progress
-from helixlm.cli.main import LogLines, repeat_options, run
+from helixlm.cli.main import LogLines, repeat_options
 from helixlm.data.simulate import simulate, small_config
 from helixlm.data.store import open_store
 from helixlm.pipeline.pretrain import pretrain
@@ -51,22 +51,6 @@ TINY_OPTIONS = [part for key, value in TINY.items() for part in ("--set", f"{key
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     return simulate(tmp_path_factory.mktemp("world") / "world", small_config(seed=5))
-
-
-@pytest.fixture
-def helixlm(capsys):
-    """Call the command line in this process; return exit status, output and errors."""
-
-    def call(*arguments):
-        status = 0
-        try:
-            run([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            status = stop.code or 0
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 def test_help_is_fast_and_has_an_example_for_every_verb():

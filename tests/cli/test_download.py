@@ -7,7 +7,6 @@ import threading
 
 import pytest
 
-from helixlm.cli.main import run
 from helixlm.data.download import read_downloads
 
 
@@ -30,20 +29,6 @@ def site(tmp_path, monkeypatch):
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@pytest.fixture
-def helixlm(capsys):
-    def call(*arguments):
-        status = 0
-        try:
-            run([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            status = stop.code or 0
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 def test_download(helixlm, site, tmp_path):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from helixlm.cli.main import run
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
@@ -18,22 +17,6 @@ def random_dna(name, length):
 def write(path, records):
     path.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in records.items()))
     return path
-
-
-@pytest.fixture
-def helixlm(capsys):
-    """Call the command line in this process; return exit status, output and errors."""
-
-    def call(*arguments):
-        status = 0
-        try:
-            run([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            status = stop.code or 0
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 def test_help_has_an_example(helixlm):
