@@ -59,13 +59,12 @@ def iter_bedgraph(path: str | Path, contigs: Mapping[str, int]) -> Iterator[BedG
         on a contig of the genome, has a value that is no number of at least 0, overlaps another,
         or is out of order.
     """
-    path = Path(path)
-    contig, reached, before = "", 0, set[str]()
-    for number, line in iter_lines(path, "bedGraph", BedGraphError):
+    name, contig, reached, before = str(path), "", 0, set[str]()
+    for number, line in iter_lines(Path(path), "bedGraph", BedGraphError):
         words = line.split()
         if not words or line.startswith("#") or words[0] in ("track", "browser"):
             continue
-        place = f"{path}:{number}"
+        place = f"{name}:{number}"
         row = _row(place, words)
         if row.contig != contig:
             _check_contig(place, row.contig, contigs, before)

@@ -27,6 +27,8 @@ use: 0.7, multilingual BERT, https://github.com/google-research/bert/blob/master
 import math
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -226,16 +228,14 @@ def _write_regions(
 ) -> dict[str, tuple[int, int]]:
     """Write the rows of a bedGraph file for mapping; return those of each contig."""
     found: dict[str, tuple[int, int]] = {}
-    waiting: list[tuple[int, int, float]] = []
+    end = 0
     with replace_file(output) as temporary, temporary.open("wb") as stream:
-        for number, (contig, start, end, value) in enumerate(iter_bedgraph(path, contigs)):
-            first, _ = found.get(contig, (number, number))
-            found[contig] = first, number + 1
-            waiting.append((start, end, value))
-            if len(waiting) == _WRITTEN_AT_ONCE:
-                stream.write(np.array(waiting, _ROW).tobytes())
-                waiting.clear()
-        stream.write(np.array(waiting, _ROW).tobytes())
+        for contig, rows in groupby(iter_bedgraph(path, contigs), key=attrgetter("contig")):
+            first = end
+            while batch := [row[1:] for row in islice(rows, _WRITTEN_AT_ONCE)]:
+                stream.write(np.array(batch, _ROW).tobytes())
+                end += len(batch)
+            found[contig] = first, end
     return found
 
 
