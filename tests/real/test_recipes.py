@@ -1,4 +1,4 @@
-"""`prepare` by the recipes of the published corpora, on real pieces, read back with pyarrow alone."""
+"""`prepare` by the recipes of the published corpora, on real pieces, read back with pyarrow."""
 
 import gzip
 from collections import Counter
