@@ -166,6 +166,12 @@ def test_rows_that_the_padding_id_makes_too_long(world, tmp_path):
     assert long.training.finished
 
 
+def test_a_recipe_that_ends_with_its_corpus(tmp_path):
+    with pytest.raises(InputError, match=r"'dnabert' has no model yet.*prepare --recipe dnabert\)"):
+        pretrain("dnabert", tmp_path / "run", fasta=["genome.fa"])
+    assert not (tmp_path / "run").exists()
+
+
 def test_nothing_to_train_on(tmp_path, run):
     with pytest.raises(InputError, match="nothing to train on: give FASTA files"):
         pretrain("demo", tmp_path / "run")

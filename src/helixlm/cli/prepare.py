@@ -46,6 +46,7 @@ def prepare(
     from helixlm.data.leaks import check_leaks
     from helixlm.pipeline.prepare import PAGE
     from helixlm.pipeline.prepare import prepare as run_prepare
+    from helixlm.recipes.load import load_recipe
     from helixlm.report.corpus import describe_corpus
 
     corpus = run_prepare(
@@ -68,4 +69,5 @@ def prepare(
         leaks = check_leaks(corpus, progress=progress)
     typer.echo(str(leaks))
     typer.echo(f"Wrote {output}, described in {output / PAGE}")
-    typer.echo(f"Next: helixlm pretrain --recipe {recipe} --corpus {output} -o RUN")
+    with_model = f" --recipe {recipe}" if load_recipe(recipe).model else ""
+    typer.echo(f"Next: helixlm pretrain{with_model} --corpus {output} -o RUN")

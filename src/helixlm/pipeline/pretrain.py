@@ -132,6 +132,12 @@ def pretrain(
         raise InputError("both FASTA files and a corpus were given: expected one of them")
     if corpus is not None:
         resolved = _as_cut(resolved, open_corpus(corpus))
+    if resolved.model is None:
+        raise InputError(
+            f"recipe {resolved.name!r} has no model yet: it ends with the corpus and its tokenizer "
+            f"(helixlm prepare --recipe {resolved.name}); take another recipe to train on such a "
+            "corpus (--corpus), or give a model (--set model.hidden_size=256)"
+        )
     if resolved.train.compile:
         require_compiler(device)
     with _only_user(run):
