@@ -216,6 +216,11 @@ def test_all_problems_are_told_at_once_with_their_place(tmp_path):
         (["windows.max_bp=3"], "windows: max_bp 3: expected at least 257 with min_bp 256"),
         (["windows.kind=fixd"], "windows: Input tag 'fixd' found using 'kind' does not match any"),
         (["windows.kind=fixed"], "windows.length_bp: Field required"),
+        (
+            ["weights.contigs.chrM=-1"],
+            "weights.contigs.chrM: Input should be greater than or equal",
+        ),
+        (["weights.species_exponant=0"], "did you mean 'species_exponent'"),
         (["duplicates.remov=exact"], "duplicates.remov: unknown key; did you mean 'remove'?"),
         (["modl.hidden_size=3"], "modl: unknown key; did you mean 'model'"),
     ],
@@ -230,6 +235,17 @@ def test_the_largest_vocabulary_and_words_side_by_side_are_recipes():
     assert load_recipe("tinydnabert", sizes).tokenizer.vocab_size == 65_535
     words = ["tokenizer.kind=kmer", "tokenizer.overlap=false"]
     assert load_recipe("tinydnabert", words).tokenizer.overlap_bp == 0
+
+
+def test_weights_of_contigs_keep_their_order(tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        "base: tinydnabert\nweights: {contigs: {'*': 0.5, NC_1.1: 2}, species_exponent: 0.7}\n"
+    )
+    found = load_recipe(tmp_path / "a.yaml", ["weights.contigs.chrM=0"])
+    assert list(found.weights.contigs.items()) == [("*", 0.5), ("NC_1.1", 2), ("chrM", 0)]
+    assert found.weights.species_exponent == 0.7
+    (tmp_path / "b.yaml").write_text(recipe_yaml(found))
+    assert list(load_recipe(tmp_path / "b.yaml").weights.contigs) == ["*", "NC_1.1", "chrM"]
 
 
 def test_unknown_recipes_are_told(tmp_path):

@@ -9,6 +9,7 @@ from helixlm.data.corpus import open_corpus
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
+from helixlm.data.weights import WeightConfig
 from helixlm.data.windows import FixedWindows
 from helixlm.report.bars import bar_chart, histogram_chart
 from helixlm.report.corpus import describe_corpus, render_corpus
@@ -60,6 +61,26 @@ def test_the_page_has_the_figures_of_the_rows(corpus):
     assert not list(page.iter("script"))
     bars = {text_of(title) for title in page.iter("title")}
     assert any("Length of the windows" in title for title in bars)
+
+
+def test_weights_of_species_stand_beside_their_names(tmp_path):
+    sources = []
+    for number, (species, genome) in enumerate(GENOMES.items()):
+        path = tmp_path / f"{number}.fa"
+        path.write_text("".join(f">{name}\n{text}\n" for name, text in genome.items()))
+        sources.append(Source(fasta=path, species=species, weight=1 + number))
+    manifest = prepare_corpus(
+        sources,
+        tmp_path / "corpus",
+        windows=FixedWindows(length_bp=50, n="keep"),
+        split=SplitConfig(validation_contigs=("one:chr2",)),
+        weights=WeightConfig(species_exponent=0),
+    )
+    page = ElementTree.fromstring(render_corpus(manifest).partition("\n")[2])
+    heads = [text_of(head) for head in page.iter("th")]
+    # 740 letters other than N and 500: each is multiplied by 620 over its own.
+    assert "one for its size \N{MULTIPLICATION SIGN} 0.838" in heads
+    assert "<two> weight 2.0 for its size \N{MULTIPLICATION SIGN} 1.24" in heads
 
 
 def test_the_text_has_them_too(corpus):

@@ -15,6 +15,7 @@ from helixlm.cli.arguments import (
     Species,
     ValidationContigs,
     Vcf,
+    Weights,
     Workers,
     with_contigs,
 )
@@ -26,6 +27,7 @@ def prepare(
     vcf: Vcf = None,
     gff: Gff = None,
     bed: Bed = None,
+    weights: Weights = None,
     sources: Sources = None,
     recipe: RecipeName = "tinydnabert",
     overrides: Overrides = None,
@@ -54,6 +56,7 @@ def prepare(
         vcf=vcf or [],
         gff=gff,
         bed=bed,
+        weights=weights,
         sources=sources,
         overrides=with_contigs(overrides, validation_contigs),
         species=species,

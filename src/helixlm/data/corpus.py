@@ -18,6 +18,7 @@ from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.folder import FileRecord, Manifest, check_files, read_manifest
 from helixlm.data.splits import SplitConfig
 from helixlm.data.tally import Tally
+from helixlm.data.weights import WeightConfig
 from helixlm.data.window_files import CorpusSplit, read_windows
 from helixlm.data.windows import Window, WindowConfig
 from helixlm.errors import InputError
@@ -39,8 +40,10 @@ class InputFile(BaseModel, frozen=True, extra="forbid"):
 
 
 class OtherFile(BaseModel, frozen=True, extra="forbid"):
-    """A file of genotypes, annotation or intervals."""
+    """A file of genotypes, annotation, intervals or weights."""
 
+    kind: str
+    """The field of `Source` that named it: what it was used for."""
     path: str
     sha256: str
 
@@ -52,6 +55,11 @@ class CorpusSource(BaseModel, frozen=True, extra="forbid"):
     assembly: str
     group: str
     weight: float
+    """As asked for."""
+    balance: float
+    """What its weight was multiplied by, for its size (`weights.species_exponent`)."""
+    num_bases: int
+    """Letters of its files of sequence other than N: its size."""
     inputs: tuple[InputFile, ...]
     others: tuple[OtherFile, ...]
     tallies: dict[str, Tally]
@@ -71,6 +79,7 @@ class CorpusManifest(Manifest):
     helixlm_version: str = __version__
     sources: tuple[CorpusSource, ...]
     windows: WindowConfig
+    weights: WeightConfig
     variants: VariantConfig
     duplicates: DuplicateConfig | None
     """What was left out for repeating another window; null: nothing."""

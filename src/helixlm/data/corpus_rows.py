@@ -6,9 +6,11 @@ none. Each step takes what the one before gives, in a stream:
 1. the stretch is cut into windows (`windows`), within the intervals of a BED file if there is one,
    or its coding sequences are spliced (`coding.py`);
 2. each window gets its split, and those that would lie in both are dropped;
-3. where there are genotypes, one individual is drawn for a window, whose two haplotypes take its
-   place (dnaGrinder, arXiv 2409.15697, section 3.3.2);
-4. windows of genomes with a weight come as often as that says, in training.
+3. windows whose weight leaves them out of training are dropped (`weights.py`);
+4. where there are genotypes, one individual is drawn for a window, whose two haplotypes take its
+   place (dnaGrinder, arXiv 2409.15697, section 3.3.2).
+
+Each window comes once; who writes them writes the copies.
 """
 
 from collections.abc import Iterator
@@ -29,6 +31,7 @@ from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import Assignment
 from helixlm.data.tally import Counting
 from helixlm.data.vcf import VcfFile
+from helixlm.data.weights import WindowWeights
 from helixlm.data.windows import (
     CodingWindows,
     Dropped,
@@ -38,7 +41,6 @@ from helixlm.data.windows import (
     WindowConfig,
     cut,
 )
-from helixlm.rng import CounterRng
 from helixlm.seq.contigs import match_contig
 from helixlm.seq.interval import Interval, merge
 
@@ -83,6 +85,8 @@ class RowMaker:
         Settings.
     assignment : Assignment
         The split of every base.
+    weights : WindowWeights
+        Which windows are left out.
     variant_files : dict of str to Path
         Where the genotypes of a contig are.
     counts : dict of str to Counting
@@ -98,6 +102,7 @@ class RowMaker:
         variants: VariantConfig,
         seed: int,
         assignment: Assignment,
+        weights: WindowWeights,
         variant_files: dict[str, Path],
         counts: dict[str, Counting],
     ) -> None:
@@ -108,19 +113,16 @@ class RowMaker:
         self.variants = variants
         self.seed = seed
         self.assignment = assignment
+        self.weights = weights
         self.variant_files = variant_files
         self.counts = counts
 
     def rows(self, stretch: Stretch) -> Iterator[Part]:
         """Yield the windows of a stretch and what is dropped, each with its split."""
-        parts = self._with_splits(stretch)
+        parts = self._weighed(self._with_splits(stretch))
         if stretch.contig in self.variant_files and self.variants.individuals == "random":
             parts = self._with_haplotypes(parts, self.variant_files[stretch.contig])
-        for split, part in parts:
-            if isinstance(part, Dropped) or split != "train" or self.source.weight == 1:
-                yield split, part
-            else:
-                yield from self._copies(part)
+        yield from parts
 
     def _cut(self, stretch: Stretch) -> Iterator[Window | Dropped]:
         """Cut a stretch into windows."""
@@ -183,6 +185,14 @@ class RowMaker:
             else:
                 yield split, part
 
+    def _weighed(self, parts: Iterator[Part]) -> Iterator[Part]:
+        """Drop the windows that come not even once."""
+        for split, part in parts:
+            if isinstance(part, Dropped) or self.weights.copies(split, part):
+                yield split, part
+            else:
+                yield split, Dropped(part.contig, part.start, part.end, "weight")
+
     def _with_haplotypes(self, parts: Iterator[Part], path: Path) -> Iterator[Part]:
         """Put the haplotypes of one individual in the place of each window."""
         while batch := list(islice(parts, DRAWN_AT_ONCE)):
@@ -210,18 +220,6 @@ class RowMaker:
                                 contig, start, end, haplotype.sequence, "+", person.sample, number
                             ),
                         )
-
-    def _copies(self, window: Window) -> Iterator[Part]:
-        """Yield a training window as often as its genome's weight says, or what is left out."""
-        weight = self.source.weight
-        copies = int(weight)
-        if weight != copies:
-            key = ("copies", self.seed, self.prefix + window.contig, window.start, window.end)
-            copies = int(weight + CounterRng(*key).uniform(1)[0])
-        if not copies:
-            yield "train", Dropped(window.contig, window.start, window.end, "weight")
-        for _ in range(copies):
-            yield "train", window
 
 
 def find_variant_files(source: Source, genome: Genome) -> dict[str, Path]:

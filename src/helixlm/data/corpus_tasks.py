@@ -20,6 +20,7 @@ from helixlm.data.sources import Source, prefix_of
 from helixlm.data.splits import SPLITS, Assignment
 from helixlm.data.tally import Counting, Tally
 from helixlm.data.unfinished import SCRATCH
+from helixlm.data.weights import GenomeWeights, WindowWeights, regions_file
 from helixlm.data.window_files import CorpusShard, WindowWriter
 from helixlm.data.windows import Dropped, WindowConfig, unit_bp
 from helixlm.files import replace_file
@@ -53,8 +54,9 @@ class Job(BaseModel):
     sources: tuple[Source, ...]
     windows: WindowConfig
     variants: VariantConfig
+    weights: tuple[GenomeWeights, ...]
     to_scratch: bool
-    """Rows go through another step, see `unique_rows.py`."""
+    """Rows go through another step, which writes the copies too, see `unique_rows.py`."""
     seed: int
     block_bp: int | None
     validation: dict[str, bytes]
@@ -124,6 +126,16 @@ def genome_folder(work: Path, source: int) -> Path:
     return work / SCRATCH / GENOMES / f"{source:05d}"
 
 
+def open_weights(work: Path, job: Job, source: int) -> WindowWeights:
+    """Return the weights of the windows of a genome."""
+    return WindowWeights(
+        job.weights[source],
+        regions_file(work, source),
+        prefix_of(job.sources, source),
+        job.seed,
+    )
+
+
 def run_task(item: TaskItem) -> TaskResult:
     """Make one part of a corpus, or read what an earlier run made of it.
 
@@ -140,6 +152,7 @@ def run_task(item: TaskItem) -> TaskResult:
     source = job.sources[task.source]
     folder = item.work / SCRATCH if job.to_scratch else item.work
     counts = {split: Counting() for split in SPLITS}
+    weights = open_weights(item.work, job, task.source)
     with contextlib.ExitStack() as stack:
         genome = stack.enter_context(open_genome(genome_folder(item.work, task.source)))
         writers = {
@@ -156,13 +169,15 @@ def run_task(item: TaskItem) -> TaskResult:
             job.variants,
             job.seed,
             Assignment(job.block_bp, job.validation),
+            weights,
             job.variant_files[task.source],
             counts,
         )
         for split, part in (row for stretch in task.stretches for row in maker.rows(stretch)):
             if isinstance(part, Dropped):
                 counts[split].drop(part)
-            else:
+                continue
+            for _ in range(1 if job.to_scratch else weights.copies(split, part)):
                 writers[split].add(part)
                 counts[split].add(part)
         shards = {split: writer.finish() for split, writer in writers.items()}

@@ -49,11 +49,12 @@ from helixlm.data.folder import (
 )
 from helixlm.data.genome import Genome, GenomeSource
 from helixlm.data.homology import HomologyGrouper
-from helixlm.data.sources import Source, SourceError, check_sources, prefix_of
+from helixlm.data.sources import Source, check_sources, prefix_of
 from helixlm.data.splits import SPLITS, Assignment, SplitConfig, assign
 from helixlm.data.tally import total
 from helixlm.data.unfinished import SCRATCH, unfinished_folder
 from helixlm.data.unique_rows import write_unique
+from helixlm.data.weights import GenomeWeights, WeightConfig, num_bases, plan_weights
 from helixlm.data.window_files import CorpusSplit
 from helixlm.data.windows import DROP_REASONS, TinyDnabertWindows, WindowConfig
 from helixlm.files import replace_file
@@ -73,6 +74,7 @@ class _Plan(BaseModel):
     sources: tuple[Source, ...]
     files: tuple[tuple[str, int, int], ...]
     windows: WindowConfig
+    weights: WeightConfig
     variants: VariantConfig
     duplicates: DuplicateConfig | None
     split: SplitConfig
@@ -85,6 +87,7 @@ def prepare_corpus(
     *,
     windows: WindowConfig | None = None,
     split: SplitConfig | None = None,
+    weights: WeightConfig | None = None,
     variants: VariantConfig | None = None,
     duplicates: DuplicateConfig | None = None,
     seed: int = 0,
@@ -107,11 +110,14 @@ def prepare_corpus(
         How contigs are cut; TinyDNABERT's settings if not given.
     split : SplitConfig, optional
         How validation is held out; about a tenth, by whole contigs of all genomes, if not given.
+    weights : WeightConfig, optional
+        How often windows come in training, with what the sources say; once if not given.
     variants : VariantConfig, optional
         Whose haplotypes take the place of windows, where a source has genotypes; one individual's,
         drawn for each window, if not given.
     duplicates : DuplicateConfig, optional
-        Leave out windows that repeat earlier ones; those of validation come first.
+        Leave out windows that repeat earlier ones; those of validation come first. Copies that
+        weights ask for are made of what is left.
     seed : int
         Seed of all that is drawn.
     compute : Compute, optional
@@ -133,6 +139,8 @@ def prepare_corpus(
     SourceError, CorpusError
         If there is no input, if two files of a genome hold a contig of the same name, if a split
         has no window, or if a file changes while it is read.
+    WeightError, BedGraphError
+        If weights name contigs that are not there, or a file of weights cannot be read.
     StateError
         If the folder exists and was made otherwise, or the disk is full.
     """
@@ -143,6 +151,7 @@ def prepare_corpus(
         sources=tuple(sources),
         files=_stamps(sources),
         windows=windows or TinyDnabertWindows(),
+        weights=weights or WeightConfig(),
         variants=variants or VariantConfig(),
         duplicates=duplicates,
         split=split or SplitConfig(),
@@ -150,11 +159,6 @@ def prepare_corpus(
     )
     for source in sources:
         check_windows(source, plan.windows)
-        if duplicates is not None and source.weight > 1:
-            raise SourceError(
-                f"{source.species}: weight {source.weight} asks for copies of windows, and "
-                "duplicates are to be left out: choose one of them"
-            )
     if (output / MANIFEST).exists():
         return _made_before(output, plan)
     refuse_existing(output)
@@ -180,11 +184,13 @@ class _Maker:
         """Write all parts into a folder; return the manifest."""
         genomes = self._read_genomes(work)
         assignment = _assign(self.plan, genomes)
+        weights = plan_weights(work, self.plan.sources, genomes, self.plan.weights)
         tasks = plan_tasks([genome.contigs for genome in genomes], self.plan.windows)
         job = Job(
             sources=self.plan.sources,
             windows=self.plan.windows,
             variants=self.plan.variants,
+            weights=weights,
             to_scratch=self.plan.duplicates is not None,
             seed=self.plan.seed,
             block_bp=assignment.block_bp,
@@ -198,7 +204,7 @@ class _Maker:
         results = self._run(work, job)
         if self.plan.duplicates is not None:
             results = write_unique(work, job, results, self.plan.duplicates)
-        return _manifest(self.plan, genomes, assignment, tasks, results)
+        return _manifest(self.plan, genomes, weights, assignment, tasks, results)
 
     def _read_genomes(self, work: Path) -> list[Genome]:
         """Write the letters of all genomes, several at a time."""
@@ -272,6 +278,7 @@ def _blocks(letters: NDArray[np.uint8], block_bp: int) -> Iterator[NDArray[np.ui
 def _manifest(
     plan: _Plan,
     genomes: Sequence[Genome],
+    weights: Sequence[GenomeWeights],
     assignment: Assignment,
     tasks: Sequence[Task],
     results: Sequence[TaskResult],
@@ -304,16 +311,21 @@ def _manifest(
                 assembly=source.assembly,
                 group=source.group,
                 weight=source.weight,
+                balance=factors.balance,
+                num_bases=num_bases(genome),
                 inputs=tuple(map(_input_file, genome.manifest.sources)),
                 others=tuple(
-                    OtherFile(path=str(path), sha256=file_sha256(path))
-                    for path in source.files[len(source.fasta) :]
+                    OtherFile(kind=kind, path=str(path), sha256=file_sha256(path))
+                    for kind, path in source.others
                 ),
                 tallies=by_split,
             )
-            for source, genome, by_split in zip(plan.sources, genomes, tallies, strict=True)
+            for source, genome, factors, by_split in zip(
+                plan.sources, genomes, weights, tallies, strict=True
+            )
         ),
         windows=plan.windows,
+        weights=plan.weights,
         variants=plan.variants,
         duplicates=plan.duplicates,
         split=plan.split,
@@ -345,6 +357,15 @@ def _made_before(output: Path, plan: _Plan) -> CorpusManifest:
         "seed": (found.seed, plan.seed),
         "duplicates": (found.duplicates, plan.duplicates),
         "number of genomes": (len(found.sources), len(plan.sources)),
+        "weights.species_exponent": (
+            found.weights.species_exponent,
+            plan.weights.species_exponent,
+        ),
+        # Their order matters, and dictionaries in another order are equal.
+        "weights.contigs": (
+            list(found.weights.contigs.items()),
+            list(plan.weights.contigs.items()),
+        ),
     }
     groups: dict[str, tuple[BaseModel, BaseModel]] = {
         "windows": (found.windows, plan.windows),
@@ -371,6 +392,10 @@ def _source_differences(found: CorpusSource, wanted: Source) -> Mapping[str, tup
         for field in ("species", "assembly", "group", "weight")
     }
     compared[f"{name}: number of files"] = (len(found.files), len(wanted.files))
+    compared[f"{name}: other files"] = (
+        [record.kind for record in found.others],
+        [kind for kind, _ in wanted.others],
+    )
     if len(found.files) == len(wanted.files):
         for record, path in zip(found.files, wanted.files, strict=True):
             compared[f"SHA-256 of {path}"] = (record.sha256[:12], file_sha256(path)[:12])

@@ -44,13 +44,15 @@ class Source(BaseModel):
     group: str = ""
     """Such as "mammals"; for the report and for balance."""
     weight: float = Field(default=1.0, gt=0)
-    """Copies of its windows, see `corpus.prepare_corpus`."""
+    """Mean number of copies of a training window, before the other factors of `weights`."""
     vcf: tuple[Path, ...] = ()
     """Genotypes of individuals, for haplotypes."""
     gff: Path | None = None
     """Annotation, for coding sequences and windows around features."""
     bed: Path | None = None
     """Intervals outside which nothing is taken."""
+    weights: Path | None = None
+    """Weights of regions, bedGraph."""
 
     @field_validator("fasta", "vcf", mode="before")
     @classmethod
@@ -60,8 +62,16 @@ class Source(BaseModel):
     @property
     def files(self) -> tuple[Path, ...]:
         """All its files."""
-        others = [path for path in (self.gff, self.bed) if path is not None]
-        return (*self.fasta, *self.vcf, *others)
+        return (*self.fasta, *(path for _, path in self.others))
+
+    @property
+    def others(self) -> tuple[tuple[str, Path], ...]:
+        """All files but those of sequence, each with the name of its field."""
+        found = [("vcf", path) for path in self.vcf]
+        for kind, path in (("gff", self.gff), ("bed", self.bed), ("weights", self.weights)):
+            if path is not None:
+                found.append((kind, path))
+        return tuple(found)
 
 
 def prefix_of(sources: Sequence[Source], number: int) -> str:
@@ -174,5 +184,6 @@ def _beside(folder: Path, source: Source) -> Source:
             "vcf": tuple(folder / path for path in source.vcf),
             "gff": None if source.gff is None else folder / source.gff,
             "bed": None if source.bed is None else folder / source.bed,
+            "weights": None if source.weights is None else folder / source.weights,
         }
     )

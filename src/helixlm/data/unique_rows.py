@@ -1,13 +1,14 @@
 """The last step of a corpus from which duplicates are left out.
 
 In: the rows that the tasks have written. Out: those whose sequence did not come before. Validation
-goes first, so what training loses repeats training or validation, and validation only itself.
+goes first, so what training loses repeats training or validation, and validation only itself. The
+copies that weights ask for are made here, of what is left.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from helixlm.data.corpus_tasks import Job, TaskResult
+from helixlm.data.corpus_tasks import Job, TaskResult, open_weights
 from helixlm.data.duplicates import Duplicate, DuplicateConfig, remove_duplicates
 from helixlm.data.splits import SPLITS
 from helixlm.data.tally import Counting
@@ -35,7 +36,7 @@ def write_unique(
     Returns
     -------
     list of TaskResult
-        What is written now. Stretches that are left out count as dropped.
+        What is written now, with copies. Stretches that are left out count as dropped.
     """
     order = [(split, number) for split in reversed(SPLITS) for number in range(len(results))]
     rows = (row for split, number in order for row in _rows(work, split, results[number]))
@@ -44,13 +45,15 @@ def write_unique(
     for split, number in order:
         source = job.sources[job.tasks[number].source]
         result, counting = results[number], Counting()
+        weights = open_weights(work, job, job.tasks[number].source)
         with WindowWriter(work, split, source.species, source.assembly, number) as writer:
             for _ in range(result.shards[split].windows if split in result.shards else 0):
                 row = next(checked)
                 if isinstance(row, Duplicate):
                     contig, start, end = row.window[:3]
                     counting.drop(Dropped(contig, start, end, "duplicate"))
-                else:
+                    continue
+                for _ in range(weights.copies(split, row)):
                     writer.add(row)
                     counting.add(row)
             shard = writer.finish()

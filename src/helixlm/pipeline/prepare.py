@@ -38,6 +38,7 @@ def prepare(
     vcf: Sequence[str | Path] = (),
     gff: str | Path | None = None,
     bed: str | Path | None = None,
+    weights: str | Path | None = None,
     sources: str | Path | None = None,
     overrides: Sequence[str] = (),
     species: str = "",
@@ -50,7 +51,8 @@ def prepare(
     Parameters
     ----------
     recipe : str, Path or Recipe
-        Its sections `windows`, `variants`, `duplicates` and `split`, and its `seed`, are used.
+        Its sections `windows`, `weights`, `variants`, `duplicates` and `split`, and its `seed`,
+        are used.
     output : path
         The corpus folder. The same corpus that is there already is opened.
     fasta : sequence of path
@@ -62,6 +64,9 @@ def prepare(
         Annotation, GFF3, for coding sequences and windows around features.
     bed : path, optional
         Intervals outside which nothing is taken, or which windows are put around.
+    weights : path, optional
+        Weights of regions, bedGraph: how often windows come in training, see
+        `helixlm.data.weights`.
     sources : path, optional
         Instead of `fasta`: a YAML file that lists genomes, see `helixlm.data.sources`.
     overrides : sequence of str
@@ -91,6 +96,7 @@ def prepare(
         "vcf": tuple(map(Path, vcf)),
         "gff": gff,
         "bed": bed,
+        "weights": weights,
         "species": species,
         "assembly": assembly,
     }
@@ -100,6 +106,7 @@ def prepare(
             genomes,
             output,
             windows=settings.windows,
+            weights=settings.weights,
             variants=settings.variants,
             duplicates=settings.duplicates,
             split=settings.split,

@@ -98,7 +98,8 @@ def pretrain(
     fasta : sequence of path
         FASTA files, plain, gzip or bgzip.
     corpus : path, optional
-        A prepared corpus instead of `fasta`; `recipe.windows` and `recipe.split` are then not used.
+        A prepared corpus instead of `fasta`; `windows`, `weights` and `split` of the recipe are
+        then not used.
     overrides : sequence of str
         ``section.key=value`` settings put on the recipe.
     species, assembly : str
@@ -246,8 +247,9 @@ def _only_user(run: Path) -> Iterator[None]:
 
 def _as_cut(recipe: Recipe, corpus: Corpus) -> Recipe:
     """Put the settings into a recipe by which a corpus was made, so that the run's copy is true."""
+    made = corpus.manifest
     cut = recipe.model_copy(
-        update={"windows": corpus.manifest.windows, "split": corpus.manifest.split}
+        update={"windows": made.windows, "weights": made.weights, "split": made.split}
     )
     changes = compare_recipes(recipe, cut, ())
     if changes:

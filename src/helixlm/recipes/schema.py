@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from helixlm.data.corpus_rows import VariantConfig
 from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.splits import SplitConfig
+from helixlm.data.weights import WeightConfig
 from helixlm.data.windows import TinyDnabertWindows, WindowConfig
 from helixlm.models.config import EncoderConfig
 from helixlm.tasks.config import FinetuneConfig
@@ -79,6 +80,7 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0)
     """Every random choice of a run follows from this number."""
     windows: WindowConfig = TinyDnabertWindows()
+    weights: WeightConfig = WeightConfig()
     variants: VariantConfig = VariantConfig()
     duplicates: DuplicateConfig | None = None
     """Windows that repeat others are left out; null: none."""

@@ -174,6 +174,7 @@ def _species(manifest: CorpusManifest) -> list[dict[str, Any]]:
                 "assembly": source.assembly,
                 "group": source.group,
                 "weight": source.weight,
+                "balance": source.balance,
                 "windows": tally.windows,
                 "bases": tally.bases,
                 "softmasked": tally.softmasked_bases / tally.bases if tally.bases else None,
