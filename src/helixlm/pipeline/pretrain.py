@@ -249,7 +249,13 @@ def _as_cut(recipe: Recipe, corpus: Corpus) -> Recipe:
     """Put the settings into a recipe by which a corpus was made, so that the run's copy is true."""
     made = corpus.manifest
     cut = recipe.model_copy(
-        update={"windows": made.windows, "weights": made.weights, "split": made.split}
+        update={
+            "windows": made.windows,
+            "variants": made.variants,
+            "weights": made.weights,
+            "duplicates": made.duplicates,
+            "split": made.split,
+        }
     )
     changes = compare_recipes(recipe, cut, ())
     if changes:
