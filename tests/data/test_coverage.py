@@ -149,7 +149,7 @@ def test_windows_that_overlap_count_once(rows, bin_bp):
     text = "N" * 80
     borders = coverage.borders_of(len(text), bin_bp)
     flags = [any(a <= place < b for a, b in zip(starts, ends, strict=True)) for place in range(80)]
-    assert coverage.bases_in_bins(starts, ends, borders) == slow_bins(text, bin_bp, flags)
+    assert coverage.bases_in_bins((starts, ends), borders) == slow_bins(text, bin_bp, flags)
 
 
 def test_the_longest_contigs_alone_are_counted(tmp_path, monkeypatch):

@@ -18,9 +18,9 @@ from pydantic import BaseModel
 from helixlm.data.corpus_tasks import Job, TaskResult, genome_folder
 from helixlm.data.genome import open_genome
 from helixlm.data.sources import prefix_of
-from helixlm.data.spans import bases_before, union
 from helixlm.data.splits import SPLITS
 from helixlm.data.window_files import CorpusShard, CorpusSplit, read_windows
+from helixlm.seq.interval import Spans, bases_before, merge_spans
 
 MOST_CONTIGS = 24
 MOST_BINS = 200
@@ -121,7 +121,7 @@ def cover_contig(item: CoverageItem) -> ContigCoverage:
         bin_bp=item.bin_bp,
         n=tuple(n),
         softmasked=tuple(softmasked),
-        **{split: bases_in_bins(*_windows(item, split), borders) for split in SPLITS},
+        **{split: bases_in_bins(_windows(item, split), borders) for split in SPLITS},
     )
 
 
@@ -130,15 +130,13 @@ def borders_of(length_bp: int, bin_bp: int) -> NDArray[np.int64]:
     return np.append(np.arange(0, length_bp, bin_bp), length_bp)
 
 
-def bases_in_bins(
-    starts: NDArray[np.int64], ends: NDArray[np.int64], borders: NDArray[np.int64]
-) -> tuple[int, ...]:
-    """Return the bases of each bin in at least one of some intervals, in any order; B counts."""
-    return tuple(np.diff(bases_before(*union(starts, ends), borders)).tolist())
+def bases_in_bins(spans: Spans, borders: NDArray[np.int64]) -> tuple[int, ...]:
+    """Return the bases of each bin in at least one of some spans, in any order; B counts."""
+    return tuple(np.diff(bases_before(merge_spans(spans), borders)).tolist())
 
 
-def _windows(item: CoverageItem, split: str) -> NDArray[np.int64]:
-    """Return starts and ends of the windows on a contig, int64, shape (2, n), bp."""
+def _windows(item: CoverageItem, split: str) -> Spans:
+    """Return where the windows on a contig begin and end."""
     shards = item.shards[split]
     rows = CorpusSplit(
         num_windows=sum(shard.windows for shard in shards),
@@ -150,4 +148,5 @@ def _windows(item: CoverageItem, split: str) -> NDArray[np.int64]:
     for found in read_windows(item.work, rows, columns, range(rows.num_windows)):
         here = np.array(found["contig"]) == item.contig
         spans.append(np.array([found["start"], found["end"]], np.int64)[:, here])
-    return np.concatenate(spans, axis=1)
+    starts, ends = np.concatenate(spans, axis=1)
+    return starts, ends

@@ -39,8 +39,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from helixlm.data.runs import Letters, class_table, find_runs
-from helixlm.data.spans import bases_before, union
 from helixlm.jit import compiled
+from helixlm.seq.interval import bases_before, merge_spans
 
 PIECE_BP = 12_200
 MOST_REPORTS = 24
@@ -91,7 +91,7 @@ class Selection(NamedTuple):
 
     def kept_intervals(self) -> NDArray[np.int64]:
         """Return what the pieces cover, int64, shape (n, 2): disjoint intervals in order, bp."""
-        return np.stack(union(self.starts, self.starts + self.piece_bp), axis=1)
+        return np.stack(merge_spans((self.starts, self.starts + self.piece_bp)), axis=1)
 
     @property
     def kept_bp(self) -> int:
@@ -281,9 +281,8 @@ def report_repeats(name: str, contig: MaskedContig, selection: Selection) -> Rep
     run_bp = contig.run_ends - contig.run_starts
     n_bp = int((contig.gap_ends - contig.gap_starts).sum())
     kept_bp = selection.kept_bp
-    unmasked_before = bases_before(
-        contig.run_starts, contig.run_ends, selection.kept_intervals().ravel()
-    )
+    runs = contig.run_starts, contig.run_ends
+    unmasked_before = bases_before(runs, selection.kept_intervals().ravel())
     kept_unmasked = int(np.diff(unmasked_before)[::2].sum())
     return RepeatReport(
         contig=name,
