@@ -9,11 +9,11 @@ from its start to its end: introns of a coding sequence are within, and so are N
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator, PlainSerializer
 
 from helixlm.data.corpus_tasks import Job, TaskResult, genome_folder
 from helixlm.data.genome import open_genome
@@ -24,7 +24,15 @@ from helixlm.seq.interval import Spans, bases_before, merge_spans
 
 MOST_CONTIGS = 24
 MOST_BINS = 200
-"""of the longest contig; bins of all contigs have one length"""
+"""of the longest contig; bins of all contigs have one length, shorter contigs are left out"""
+
+# In JSON one line of text: thousands of bins take no line each.
+Counts = Annotated[
+    tuple[int, ...],
+    BeforeValidator(lambda found: found.split() if isinstance(found, str) else found),
+    PlainSerializer(lambda counts: " ".join(map(str, counts)), return_type=str, when_used="json"),
+]
+"""Bases in each bin, shape (B,)."""
 
 
 class ContigCoverage(BaseModel, frozen=True, extra="forbid"):
@@ -34,13 +42,13 @@ class ContigCoverage(BaseModel, frozen=True, extra="forbid"):
     """Of several genomes as ``species:contig``."""
     length_bp: int
     bin_bp: int
-    n: tuple[int, ...]
-    """N letters, B counts."""
-    softmasked: tuple[int, ...]
-    """Lower-case letters other than N, B counts."""
-    train: tuple[int, ...]
-    """Bases in at least one window, B counts."""
-    validation: tuple[int, ...]
+    n: Counts
+    """N letters."""
+    softmasked: Counts
+    """Lower-case letters other than N."""
+    train: Counts
+    """Bases in at least one window."""
+    validation: Counts
     """As `train`; no base is in both."""
 
 
@@ -72,8 +80,8 @@ def plan_coverage(work: Path, job: Job, results: Sequence[TaskResult]) -> list[C
     Returns
     -------
     list of CoverageItem
-        The `MOST_CONTIGS` longest contigs of all genomes, the longest first; those of one length
-        in the order of the genomes.
+        The `MOST_CONTIGS` longest contigs of all genomes, those apart that are shorter than a bin;
+        the longest first, and those of one length in the order of the genomes.
     """
     lengths: dict[tuple[int, str], int] = {}
     tasks: dict[tuple[int, str], list[int]] = {}
@@ -81,8 +89,8 @@ def plan_coverage(work: Path, job: Job, results: Sequence[TaskResult]) -> list[C
         for contig, _, stop in task.stretches:
             lengths[task.source, contig] = stop  # of the last stretch in the end
             tasks.setdefault((task.source, contig), []).append(number)
+    bin_bp = -(-max(lengths.values()) // MOST_BINS)
     largest = sorted(lengths, key=lambda key: -lengths[key])[:MOST_CONTIGS]
-    bin_bp = -(-lengths[largest[0]] // MOST_BINS)
     return [
         CoverageItem(
             work,
@@ -100,6 +108,7 @@ def plan_coverage(work: Path, job: Job, results: Sequence[TaskResult]) -> list[C
             },
         )
         for source, contig in largest
+        if lengths[source, contig] >= bin_bp
     ]
 
 
