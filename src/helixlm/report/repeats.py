@@ -7,7 +7,7 @@ text.
 from typing import NamedTuple
 
 from helixlm.data.repeats import RepeatCounts, RepeatReport, RepeatSummary
-from helixlm.report.numerals import count, fixed, percent
+from helixlm.report.numerals import count, fixed, percent, setting
 
 
 class RepeatRow(NamedTuple):
@@ -22,15 +22,20 @@ class RepeatRow(NamedTuple):
     min_run_bp: int | None
     kept_masked: float | None
     """Share of the kept bases that is in lower case."""
-    paper: float | None
+    paper_fraction: float | None
     """Share that dnaGrinder kept."""
+
+    @property
+    def paper(self) -> str:
+        """Share that dnaGrinder kept, as printed."""
+        return fixed(None) if self.paper_fraction is None else setting(self.paper_fraction)
 
     @property
     def difference(self) -> str:
         """What is kept beyond the paper's share, in percentage points."""
-        if self.paper is None:
+        if self.paper_fraction is None:
             return fixed(None)
-        return fixed(100 * (self.counts.kept_fraction - self.paper), 1, sign=True)
+        return fixed(100 * (self.counts.kept_fraction - self.paper_fraction), 1, sign=True)
 
 
 def repeat_rows(found: RepeatSummary) -> list[RepeatRow]:
@@ -50,7 +55,7 @@ def _row(name: str, counts: RepeatCounts) -> RepeatRow:
         masked=counts.masked_bp / counts.length_bp,
         min_run_bp=report.min_run_bp if report else None,
         kept_masked=counts.kept_masked_bp / counts.kept_bp if counts.kept_bp else None,
-        paper=report.paper_fraction if report else None,
+        paper_fraction=report.paper_fraction if report else None,
     )
 
 
@@ -62,8 +67,8 @@ def describe_repeats(found: RepeatSummary) -> list[str]:
 def _in_words(row: RepeatRow) -> str:
     counts = row.counts
     text = f"{row.name}: {percent(counts.kept_fraction)} of {count(counts.length_bp)} bp kept"
-    if row.paper is not None:
-        text += f" (the paper: {percent(row.paper)}, difference {row.difference} points)"
+    if row.paper_fraction is not None:
+        text += f" (the paper: {row.paper}, difference {row.difference} points)"
     text += f" in {count(counts.num_pieces)} pieces; N {percent(row.n)}, lower case "
     text += f"{percent(row.masked)}, {count(counts.num_long_runs)} of {count(counts.num_runs)} runs"
     if row.min_run_bp is not None:
