@@ -322,11 +322,11 @@ def test_an_interrupted_run_goes_on_with_what_is_finished(fasta, tmp_path, monke
     whole = prepare(fasta, tmp_path / "whole")
     cut, cuts = corpus_rows.cut, []
 
-    def failing(letters, contig, config, seed, start, stop):
+    def failing(letters, contig, config, seed, start, stop, **more):
         cuts.append((contig, start))
         if len(cuts) == 4:
             raise OSError("the cable came loose")
-        return cut(letters, contig, config, seed, start, stop)
+        return cut(letters, contig, config, seed, start, stop, **more)
 
     monkeypatch.setattr(corpus_rows, "cut", failing)
     with pytest.raises(OSError, match="the cable came loose"):

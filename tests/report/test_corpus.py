@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from helixlm.data.corpus import open_corpus
+from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
@@ -58,6 +59,15 @@ def test_the_page_has_the_figures_of_the_rows(corpus):
         assert "2 contigs, SHA-256" in cells[4]
         assert ".bed" in cells[4]
     assert "Held out as a whole: one:chr2." in text
+    bars = next(
+        svg for svg in page.iter("svg") if svg.find("desc").get("id") == "contigs-wide-about"
+    )
+    shown = dict(part.split(": ") for part in bars.find("desc").text.rstrip(".").split("; "))
+    assert shown == {
+        f"{species}:{contig}": str(len(text))
+        for species, genome in GENOMES.items()
+        for contig, text in genome.items()
+    }
     assert not list(page.iter("script"))
     bars = {text_of(title) for title in page.iter("title")}
     assert any("Length of the windows" in title for title in bars)
@@ -81,6 +91,29 @@ def test_weights_of_species_stand_beside_their_names(tmp_path):
     # 740 letters other than N and 500: each is multiplied by 620 over its own.
     assert "one for its size \N{MULTIPLICATION SIGN} 0.838" in heads
     assert "<two> weight 2.0 for its size \N{MULTIPLICATION SIGN} 1.24" in heads
+
+
+def test_settings_are_written_as_words(corpus):
+    manifest = corpus.manifest.model_copy(update={"duplicates": DuplicateConfig(remove="near")})
+    page = ElementTree.fromstring(render_corpus(manifest).partition("\n")[2])
+    names, values = (map(text_of, page.iter(tag)) for tag in ("dt", "dd"))
+    found = dict(zip(names, values, strict=True))
+    assert found["windows.kind"] == "fixed"
+    assert found["split.validation_contigs"] == "one:chr2"
+    assert found["duplicates.remove"] == "near"
+    assert found["seed"] == "0"
+    assert not {"None", "()", ""} & set(found.values())
+    assert not any(name.startswith("variants") for name in found)
+
+
+def test_many_contigs_are_counted_where_they_are_not_named(corpus):
+    held_out = tuple(f"chr{number}" for number in range(1000))
+    manifest = corpus.manifest.model_copy(
+        update={"validation_contigs": held_out, "coverage": corpus.manifest.coverage[:1]}
+    )
+    text = text_of(ElementTree.fromstring(render_corpus(manifest).partition("\n")[2]))
+    assert "chr22, chr23 and 976 more." in text
+    assert "Shorter contigs that are not drawn: 3." in text
 
 
 def test_the_text_has_them_too(corpus):

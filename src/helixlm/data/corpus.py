@@ -14,8 +14,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from helixlm.data.corpus_rows import VariantConfig
+from helixlm.data.coverage import ContigCoverage
 from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.folder import FileRecord, Manifest, check_files, read_manifest
+from helixlm.data.repeats import RepeatSummary
 from helixlm.data.splits import SplitConfig
 from helixlm.data.tally import Tally
 from helixlm.data.weights import WeightConfig
@@ -90,6 +92,11 @@ class CorpusManifest(Manifest):
     """Contigs that are held out as a whole; of several genomes as ``species:contig``."""
     dropped_bases: dict[str, int]
     """Bases in no window, by reason; `windows.DROP_REASONS` has the reasons in words."""
+    coverage: tuple[ContigCoverage, ...]
+    """What became of the bases along the largest contigs."""
+    repeats: RepeatSummary | None
+    """What was chosen by windows of the kind ``repeatfree``, before windows were left out for
+    lying on the border of a split, as duplicates or by weight; null for other kinds."""
     corpus_sha256: str
     """Hash of all rows in order, whatever wrote the Parquet files."""
 

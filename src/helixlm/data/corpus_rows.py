@@ -13,7 +13,7 @@ none. Each step takes what the one before gives, in a stream:
 Each window comes once; who writes them writes the copies.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from helixlm.data.coding import coding_windows, splice
 from helixlm.data.genome import Genome
 from helixlm.data.haplotype_cohort import random_haplotypes
 from helixlm.data.haplotypes import HaplotypeConfig
+from helixlm.data.repeats import RepeatReport
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import Assignment
 from helixlm.data.tally import Counting
@@ -91,6 +92,12 @@ class RowMaker:
         Where the genotypes of a contig are.
     counts : dict of str to Counting
         By split; variants are counted there.
+
+    Attributes
+    ----------
+    repeats : list of RepeatReport
+        What windows of the kind ``repeatfree`` keep, filled as rows are made: of each contig, or
+        of each interval of a BED file, named ``contig:start-end``.
     """
 
     def __init__(
@@ -116,6 +123,7 @@ class RowMaker:
         self.weights = weights
         self.variant_files = variant_files
         self.counts = counts
+        self.repeats: list[RepeatReport] = []
 
     def rows(self, stretch: Stretch) -> Iterator[Part]:
         """Yield the windows of a stretch and what is dropped, each with its split."""
@@ -137,7 +145,13 @@ class RowMaker:
             # Intervals lie in the part where they begin.
             yield from self._within(stretch, _intervals(self.source, self.genome).get(contig, ()))
         else:
-            yield from cut(letters, contig, self.windows, self.seed, start, stop)
+            report = self._report_as(contig)
+            yield from cut(letters, contig, self.windows, self.seed, start, stop, report=report)
+
+    def _report_as(self, name: str) -> Callable[[RepeatReport], None]:
+        """Return what keeps a report under a name."""
+        name = self.prefix + name
+        return lambda found: self.repeats.append(found.model_copy(update={"contig": name}))
 
     def _coding(self, stretch: Stretch) -> Iterator[Window | Dropped]:
         """Yield the coding sequences that begin in a stretch."""
@@ -168,7 +182,8 @@ class RowMaker:
             if covered < low:
                 yield Dropped(contig, covered, low, "outside")
             name = f"{contig}:{low}"  # for the draws: each interval has its own
-            for part in cut(letters[low:high], name, self.windows, self.seed):
+            report = self._report_as(f"{contig}:{low}-{high}")
+            for part in cut(letters[low:high], name, self.windows, self.seed, report=report):
                 yield part._replace(contig=contig, start=part.start + low, end=part.end + low)
             covered = high
         if covered < stop:

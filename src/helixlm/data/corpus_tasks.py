@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from helixlm.data.corpus_rows import RowMaker, Stretch, VariantConfig
 from helixlm.data.genome import open_genome
+from helixlm.data.repeats import RepeatSummary, summarize
 from helixlm.data.sources import Source, prefix_of
 from helixlm.data.splits import SPLITS, Assignment
 from helixlm.data.tally import Counting, Tally
@@ -86,6 +87,8 @@ class TaskResult(BaseModel):
     """By split: hash of the rows in order."""
     tallies: dict[str, Tally]
     """By split; dropped stretches stand in "train"."""
+    repeats: RepeatSummary | None
+    """What windows of the kind ``repeatfree`` keep; null for others."""
 
 
 def plan_tasks(genomes: Sequence[Mapping[str, int]], config: WindowConfig) -> list[Task]:
@@ -185,6 +188,7 @@ def run_task(item: TaskItem) -> TaskResult:
         shards={split: shard for split, shard in shards.items() if shard is not None},
         rows_sha256={split: writer.rows_sha256 for split, writer in writers.items()},
         tallies={split: counting.tally() for split, counting in counts.items()},
+        repeats=summarize(maker.repeats),
     )
     done.parent.mkdir(exist_ok=True)
     with replace_file(done) as temporary:

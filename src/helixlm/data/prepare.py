@@ -37,6 +37,7 @@ from helixlm.data.corpus_tasks import (
     plan_tasks,
     run_task,
 )
+from helixlm.data.coverage import ContigCoverage, cover_contig, plan_coverage
 from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.folder import (
     MANIFEST,
@@ -49,6 +50,7 @@ from helixlm.data.folder import (
 )
 from helixlm.data.genome import Genome, GenomeSource
 from helixlm.data.homology import HomologyGrouper
+from helixlm.data.repeats import summarize
 from helixlm.data.sources import Source, check_sources, prefix_of
 from helixlm.data.splits import SPLITS, Assignment, SplitConfig, assign
 from helixlm.data.tally import total
@@ -204,7 +206,8 @@ class _Maker:
         results = self._run(work, job)
         if self.plan.duplicates is not None:
             results = write_unique(work, job, results, self.plan.duplicates)
-        return _manifest(self.plan, genomes, weights, assignment, tasks, results)
+        coverage = map_in_order(cover_contig, plan_coverage(work, job, results), self.compute)
+        return _manifest(self.plan, genomes, weights, assignment, tasks, results, tuple(coverage))
 
     def _read_genomes(self, work: Path) -> list[Genome]:
         """Write the letters of all genomes, several at a time."""
@@ -282,6 +285,7 @@ def _manifest(
     assignment: Assignment,
     tasks: Sequence[Task],
     results: Sequence[TaskResult],
+    coverage: tuple[ContigCoverage, ...],
 ) -> CorpusManifest:
     splits = {name: _split(name, results) for name in SPLITS}
     tallies = [
@@ -333,6 +337,8 @@ def _manifest(
         splits=splits,
         validation_contigs=assignment.validation_contigs,
         dropped_bases=dropped,
+        coverage=coverage,
+        repeats=summarize([result.repeats for result in results if result.repeats is not None]),
         corpus_sha256=digest.hexdigest(),
     )
 

@@ -41,7 +41,10 @@ def write_unique(
     order = [(split, number) for split in reversed(SPLITS) for number in range(len(results))]
     rows = (row for split, number in order for row in _rows(work, split, results[number]))
     checked = remove_duplicates(rows, config, work / SCRATCH)
-    found = [TaskResult(shards={}, rows_sha256={}, tallies={}) for _ in results]
+    found = [
+        TaskResult(shards={}, rows_sha256={}, tallies={}, repeats=result.repeats)
+        for result in results
+    ]
     for split, number in order:
         source = job.sources[job.tasks[number].source]
         result, counting = results[number], Counting()
