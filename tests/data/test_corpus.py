@@ -132,7 +132,7 @@ def test_the_manifest_says_what_it_was_made_from(fasta, tmp_path):
             data = (tmp_path / "corpus" / shard.file).read_bytes()
             assert (shard.bytes, shard.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     content = json.loads((tmp_path / "corpus" / "manifest.json").read_text())
-    assert (content["format"], content["format_version"]) == ("helixlm corpus", 2)
+    assert (content["format"], content["format_version"]) == ("helixlm corpus", 3)
     assert open_corpus(tmp_path / "corpus").manifest == manifest
 
 

@@ -92,6 +92,32 @@ def test_both_haplotypes_of_one_individual_take_the_place_of_a_window(fasta, tmp
     assert manifest.splits["train"].num_windows == 30 + 60
 
 
+@pytest.mark.parametrize("duplicates", [None, DuplicateConfig(remove="exact")])
+def test_training_on_both_strands(fasta, tmp_path, duplicates):
+    vcf = write_vcf(tmp_path / "people.vcf")
+    found = {}
+    for both in (False, True):
+        prepare_corpus(
+            [Source(fasta=fasta, vcf=vcf, weight=1.4)],
+            tmp_path / f"{both}",
+            windows=FixedWindows(length_bp=200, both_strands=both),
+            split=SPLIT,
+            duplicates=duplicates,
+        )
+        found[both] = {
+            split: [*open_corpus(tmp_path / f"{both}").iter_windows(split)]
+            for split in ("train", "validation")
+        }
+    one, two = found[False], found[True]
+    assert two["validation"] == one["validation"]
+    assert two["train"][::2] == one["train"]
+    complement = str.maketrans("ACGTacgt", "TGCAtgca")
+    for forward, turned in zip(two["train"][::2], two["train"][1::2], strict=True):
+        assert turned.sequence == forward.sequence.translate(complement)[::-1]
+        assert (forward.strand, turned.strand) == ("+", "-")
+        assert turned._replace(sequence=forward.sequence, strand="+") == forward
+
+
 def test_named_samples_and_the_reference_alone(fasta, tmp_path):
     source = Source(fasta=fasta, vcf=write_vcf(tmp_path / "people.vcf"))
     windows = FixedWindows(length_bp=200)

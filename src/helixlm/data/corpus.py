@@ -77,7 +77,7 @@ class CorpusManifest(Manifest):
     """What a corpus holds and what it was made from."""
 
     format: str = "helixlm corpus"
-    format_version: int = 2
+    format_version: int = 3
     helixlm_version: str = __version__
     sources: tuple[CorpusSource, ...]
     windows: WindowConfig

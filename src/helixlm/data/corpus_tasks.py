@@ -7,7 +7,7 @@ result that is there already is not made again.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +23,9 @@ from helixlm.data.tally import Counting, Tally
 from helixlm.data.unfinished import SCRATCH
 from helixlm.data.weights import GenomeWeights, WindowWeights, regions_file
 from helixlm.data.window_files import CorpusShard, WindowWriter
-from helixlm.data.windows import Dropped, WindowConfig, unit_bp
+from helixlm.data.windows import Dropped, Window, WindowConfig, unit_bp
 from helixlm.files import replace_file
+from helixlm.seq.ops import reverse_complement
 
 TASK_BP = 1 << 26
 """Bases of a task: some seconds of work, and files of some 20 MB."""
@@ -139,6 +140,18 @@ def open_weights(work: Path, job: Job, source: int) -> WindowWeights:
     )
 
 
+def written_as(window: Window, split: str, job: Job, weights: WindowWeights) -> Iterator[Window]:
+    """Yield what is written for a window: its copies, each on one strand or on both."""
+    both_strands = job.windows.both_strands and split == "train"
+    for _ in range(weights.copies(split, window)):
+        yield window
+        if both_strands:
+            yield window._replace(
+                sequence=reverse_complement(window.sequence),
+                strand="+" if window.strand == "-" else "-",
+            )
+
+
 def run_task(item: TaskItem) -> TaskResult:
     """Make one part of a corpus, or read what an earlier run made of it.
 
@@ -180,9 +193,9 @@ def run_task(item: TaskItem) -> TaskResult:
             if isinstance(part, Dropped):
                 counts[split].drop(part)
                 continue
-            for _ in range(1 if job.to_scratch else weights.copies(split, part)):
-                writers[split].add(part)
-                counts[split].add(part)
+            for window in [part] if job.to_scratch else written_as(part, split, job, weights):
+                writers[split].add(window)
+                counts[split].add(window)
         shards = {split: writer.finish() for split, writer in writers.items()}
     result = TaskResult(
         shards={split: shard for split, shard in shards.items() if shard is not None},

@@ -8,7 +8,7 @@ copies that weights ask for are made here, of what is left.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from helixlm.data.corpus_tasks import Job, TaskResult, open_weights
+from helixlm.data.corpus_tasks import Job, TaskResult, open_weights, written_as
 from helixlm.data.duplicates import Duplicate, DuplicateConfig, remove_duplicates
 from helixlm.data.splits import SPLITS
 from helixlm.data.tally import Counting
@@ -56,9 +56,9 @@ def write_unique(
                     contig, start, end = row.window[:3]
                     counting.drop(Dropped(contig, start, end, "duplicate"))
                     continue
-                for _ in range(weights.copies(split, row)):
-                    writer.add(row)
-                    counting.add(row)
+                for window in written_as(row, split, job, weights):
+                    writer.add(window)
+                    counting.add(window)
             shard = writer.finish()
         before, tally = result.tallies[split], counting.tally()
         tally = tally.model_copy(

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from helixlm.data.corpus import CorpusManifest, InputFile, OtherFile
 from helixlm.data.tally import LENGTH_BINS_PER_OCTAVE, Tally, total
+from helixlm.data.weights import WeightConfig
 from helixlm.data.windows import DROP_REASONS
 from helixlm.report.bars import bar_chart, histogram_chart
 from helixlm.report.contigs import contigs_chart
@@ -161,6 +162,8 @@ def _num_contigs(manifest: CorpusManifest) -> int:
 def _settings(manifest: CorpusManifest) -> list[tuple[str, str]]:
     """Return the settings that made the corpus, by their names in a recipe."""
     sections: dict[str, Any] = {"windows": manifest.windows, "split": manifest.split}
+    if manifest.weights != WeightConfig():
+        sections["weights"] = manifest.weights
     if whole_tally(manifest).variants:
         sections["variants"] = manifest.variants
     if manifest.duplicates is not None:

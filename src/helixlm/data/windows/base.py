@@ -57,6 +57,10 @@ class WindowSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    both_strands: bool = False
+    """Each window of training comes as its reverse complement too. Where windows are drawn in
+    training, `batches.reverse_complement` does it better, anew at every epoch."""
+
 
 class Window(NamedTuple):
     """A stretch of sequence in 0-based, half-open, forward-strand coordinates."""
