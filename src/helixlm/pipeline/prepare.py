@@ -1,5 +1,6 @@
 """The first two verbs alone: a corpus from FASTA, and a tokenizer from a corpus, FASTA or text."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from helixlm.report.corpus import render_corpus
 from helixlm.tokenizers.base import Tokenizer, TokenizerConfig
 from helixlm.tokenizers.build import build_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
+
+logger = logging.getLogger(__name__)
 
 PAGE = "report.html"
 """the page of a corpus, in its folder"""
@@ -113,6 +116,11 @@ def prepare(
             seed=settings.seed,
             compute=compute,
             progress=progress,
+        )
+    if manifest.repeats is not None and not manifest.repeats.total.masked_bp:
+        logger.warning(
+            "no base is in lower case, so no repeat was left out: windows.kind 'repeatfree' needs "
+            "a soft-masked genome, such as hg38.fa.gz of UCSC or a '.dna_sm.' file of Ensembl"
         )
     with replace_file(Path(output) / PAGE) as temporary:
         temporary.write_text(render_corpus(manifest), encoding="utf-8", newline="\n")
