@@ -98,7 +98,7 @@ def test_no_input(tmp_path):
 def test_a_genome_without_a_soft_mask_has_no_repeats_to_leave_out(tmp_path, caplog):
     text = letters("unmasked", 9000)
     kind = ["windows.kind=repeatfree", "windows.length_bp=500", "split.by=block"]
-    for name, masked in (("upper", text), ("masked", text[:4000] + text[4000:].lower())):
+    for name, masked in (("upper", text), ("masked", text[:8000] + text[8000:].lower())):
         caplog.clear()
         (tmp_path / f"{name}.fa").write_text(f">one\n{masked}\n")
         overrides = [*kind, "split.block_bp=1000"]

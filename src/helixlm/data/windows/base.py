@@ -57,6 +57,8 @@ class WindowSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: str
+    """Which of them."""
     both_strands: bool = False
     """Each window of training comes as its reverse complement too. Where windows are drawn in
     training, `batches.reverse_complement` does it better, anew at every epoch."""
