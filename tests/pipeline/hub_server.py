@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from huggingface_hub import constants
+
 TOKEN = "hf_right"
 LICENCES = ("mit", "cc-by-4.0")
 
@@ -163,8 +165,9 @@ class Handler(BaseHTTPRequestHandler):
             if self.query.get("recursive", ["false"])[0].lower() in ("true", "1"):
                 entries += [self.entry(files, path) for path in deep]
             if folder and not inside:
-                return self.refuse(404, "EntryNotFound")
-            self.answer(entries)
+                self.refuse(404, "EntryNotFound")
+            else:
+                self.answer(entries)
 
     def paths(self, name, revision):
         if found := self.dataset(name, revision):
@@ -194,7 +197,9 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer({"errors": [], "warnings": []})
 
     def preupload(self, name, revision):
-        if found := self.dataset(name, revision):
+        if not self.known:
+            self.refuse(401)
+        elif found := self.dataset(name, revision):
             there = found[0].commits[found[1]]
             files = []
             for file in json.loads(self.body)["files"]:
@@ -305,3 +310,21 @@ def serve_hub():
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def only_hub(monkeypatch, folder):
+    """Run a hub, and let the clients in this process know of no other, nor of a user's token."""
+    with serve_hub() as hub:
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        for key, value in {
+            "ENDPOINT": hub.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_CACHE": str(folder / "cache"),
+            "HF_TOKEN_PATH": str(folder / "token"),
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_DISABLE_XET": True,
+        }.items():
+            monkeypatch.setattr(constants, key, value)
+        yield hub

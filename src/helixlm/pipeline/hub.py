@@ -1,33 +1,23 @@
-"""Corpora on the Hugging Face hub: pushed there with a card, and fetched from there.
+"""Corpora pushed to the Hugging Face hub, each as a dataset with a card.
 
-Comes in: a finished corpus and a name ``OWNER/NAME``; or such a name alone. Goes out: a dataset
-that `datasets.load_dataset` reads; or the folder of a corpus, checked. Whoever reads while a corpus
-takes the place of another gets the one or the other, never a mixture: the hub changes from one
-commit to the next. What the card says belongs to `report/card.py`.
+Comes in: a finished corpus and a name ``OWNER/NAME``. Goes out: a dataset that
+`datasets.load_dataset` and `helixlm.data.hub` read. Whoever reads while a corpus takes the place of
+another gets the one or the other, never a mixture: the hub changes from one commit to the next.
+What the card says belongs to `report/card.py`.
 """
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from httpx2 import HTTPError
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.hf_api import RepoFile
 
 from helixlm.data.corpus import Corpus, CorpusManifest
-from helixlm.data.folder import MANIFEST, check_files, read_manifest
-from helixlm.errors import HelixError, InputError, StateError
+from helixlm.data.folder import MANIFEST
+from helixlm.data.hub import REPO_TYPE, HubError, check_name, hub_errors
 from helixlm.pipeline.prepare import PAGE
 from helixlm.report.card import render_card
 from helixlm.version import __version__
@@ -35,13 +25,6 @@ from helixlm.version import __version__
 CARD = "README.md"
 COMMIT_FILES = 250
 """Files of a commit: the hub gives up after a minute, and its own client begins with so many."""
-
-_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
-_KIND = "dataset"
-
-
-class HubError(InputError):
-    """A dataset on the hub that cannot be read or written."""
 
 
 class PushResult(NamedTuple):
@@ -95,18 +78,17 @@ def push_corpus(
     StateError
         If the corpus is damaged.
     """
-    if not _NAME.fullmatch(name):
-        raise HubError(f"{name}: expected OWNER/NAME, a name for a dataset on the Hugging Face hub")
+    check_name(name)
     corpus.verify()
     api = HfApi(token=token, library_name="helixlm", library_version=__version__)
-    with _told(name):
+    with hub_errors(name):
         # None leaves it to what the owner has chosen for new datasets.
-        url = api.create_repo(name, repo_type=_KIND, private=private or None, exist_ok=True)
-        there = api.repo_info(name, repo_type=_KIND)
+        url = api.create_repo(name, repo_type=REPO_TYPE, private=private or None, exist_ok=True)
+        there = api.repo_info(name, repo_type=REPO_TYPE)
         head = str(there.sha)
         if private and not there.private:
             raise HubError(f"{name}: expected a private dataset, found a public one: {url}")
-        tree = api.list_repo_tree(name, repo_type=_KIND, revision=head, recursive=True)
+        tree = api.list_repo_tree(name, repo_type=REPO_TYPE, revision=head, recursive=True)
         found = {file.path: file for file in tree if isinstance(file, RepoFile)}
         _refuse_others(api, name, head, found)
         wanted = _additions(corpus, name, licence)
@@ -121,81 +103,6 @@ def push_corpus(
         message = f"Corpus {corpus.manifest.corpus_sha256[:12]}, by helixlm {__version__}"
         revision = _commit(api, name, head, operations, message) if operations else head
     return PushResult(str(url), revision, len(new), len(old))
-
-
-def fetch_corpus(name: str, revision: str | None = None, *, token: str | None = None) -> Path:
-    """Fetch a corpus from the Hugging Face hub into the hub's cache.
-
-    Parameters
-    ----------
-    name : str
-        ``OWNER/NAME`` of a dataset that `push_corpus` made.
-    revision : str, optional
-        A commit, branch or tag; by default what is newest. Without a connection, what was fetched
-        last.
-    token : str, optional
-        An access token; by default that of ``hf auth login`` or HF_TOKEN.
-
-    Returns
-    -------
-    Path
-        The folder, for `helixlm.data.corpus.open_corpus`; every file is compared with its hash.
-
-    Raises
-    ------
-    HubError
-        If there is no such dataset, it cannot be reached, or it holds no corpus.
-    StateError
-        If a file is not what was written, or this version cannot read the corpus.
-    """
-    if not _NAME.fullmatch(name):
-        raise HubError(f"{name}: expected OWNER/NAME, the name of a dataset on the hub")
-    folder = _fetch(name, revision, [MANIFEST], token)
-    if not (folder / MANIFEST).is_file():
-        raise HubError(f"{name}: the dataset has no {MANIFEST}: it is no helixlm corpus")
-    manifest = read_manifest(folder, CorpusManifest)
-    # The manifest's commit, whatever is pushed meanwhile.
-    files = [MANIFEST, CARD, PAGE, *(f"{split}/*.parquet" for split in manifest.splits)]
-    _fetch(name, folder.name, files, token)
-    try:
-        check_files(folder, manifest.files, contents=True)
-    except StateError as error:
-        raise StateError(
-            f"{name}: {error}. To fetch it again, delete {folder.parents[1]} first"
-        ) from error
-    return folder
-
-
-def find_corpus(source: str | Path) -> Path:
-    """Return the folder of a corpus, fetched from the hub where `source` is a name on it.
-
-    Parameters
-    ----------
-    source : str or path
-        A folder, or ``OWNER/NAME`` on the hub; a folder of that name goes first.
-
-    Returns
-    -------
-    Path
-        The folder.
-
-    Raises
-    ------
-    HubError, StateError
-        If there is neither folder nor dataset, or what is there is no corpus.
-    """
-    if not may_be_on_hub(source):
-        return Path(source)
-    try:
-        return fetch_corpus(str(source))
-    except HubError as error:
-        raise HubError(f"{source}: no such folder; as a name on the hub: {error}") from error
-
-
-def may_be_on_hub(source: str | Path) -> bool:
-    """Say whether this can only be a name on the hub: neither it nor a folder OWNER is here."""
-    path = Path(source)
-    return bool(_NAME.fullmatch(str(source))) and not path.exists() and not path.parent.exists()
 
 
 def _additions(corpus: Corpus, name: str, licence: str | None) -> list[CommitOperationAdd]:
@@ -248,7 +155,7 @@ def _refuse_others(api: HfApi, name: str, head: str, found: dict[str, RepoFile])
     """Raise HubError if a dataset holds files and is no corpus."""
     others = sorted(path for path in found if path != CARD and not path.startswith("."))
     if MANIFEST in others:
-        path = api.hf_hub_download(name, MANIFEST, repo_type=_KIND, revision=head)
+        path = api.hf_hub_download(name, MANIFEST, repo_type=REPO_TYPE, revision=head)
         try:
             content = json.loads(Path(path).read_bytes())
         except ValueError:
@@ -281,7 +188,7 @@ def _commit(
         name,
         parts[0],
         commit_message=message,
-        repo_type=_KIND,
+        repo_type=REPO_TYPE,
         parent_commit=head,
         create_pr=request,
     )
@@ -289,79 +196,10 @@ def _commit(
         return first.oid
     for part in parts[1:]:
         api.create_commit(
-            name, part, commit_message=message, repo_type=_KIND, revision=first.pr_revision
+            name, part, commit_message=message, repo_type=REPO_TYPE, revision=first.pr_revision
         )
-    if api.repo_info(name, repo_type=_KIND).sha != head:
+    if api.repo_info(name, repo_type=REPO_TYPE).sha != head:
         raise HubError(f"{name}: the dataset changed meanwhile: run again ({first.pr_url})")
     assert first.pr_num is not None
-    api.merge_pull_request(name, first.pr_num, repo_type=_KIND)
-    return str(api.repo_info(name, repo_type=_KIND).sha)
-
-
-def _fetch(name: str, revision: str | None, files: list[str], token: str | None) -> Path:
-    with _told(name):
-        return Path(
-            snapshot_download(
-                name,
-                repo_type=_KIND,
-                revision=revision,
-                allow_patterns=files,
-                token=token,
-                library_name="helixlm",
-                library_version=__version__,
-            )
-        )
-
-
-@contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Tell what goes wrong with the hub as ours, in one line."""
-    try:
-        yield
-    except HelixError:
-        raise
-    except (HTTPError, OSError, RuntimeError, ValueError) as error:
-        raise HubError(f"{name}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    """Say in one line why the hub could not be used."""
-    chain = list(_causes(error))
-    if any(isinstance(cause, OfflineModeIsEnabled) for cause in chain):
-        return "not in the cache, and HF_HUB_OFFLINE forbids to ask the hub: unset it"
-    refusal = next((cause for cause in chain if isinstance(cause, HfHubHTTPError)), None)
-    if isinstance(refusal, RevisionNotFoundError):
-        return "the dataset has no such revision"
-    if isinstance(refusal, RepositoryNotFoundError):
-        return (
-            "no dataset of this name on the hub that can be read with this token: look at the "
-            "name; for a private one, run 'hf auth login' or set HF_TOKEN"
-        )
-    status = None if refusal is None else refusal.response.status_code
-    if status == 401:
-        return "the hub does not know the token (401): run 'hf auth login' or set HF_TOKEN"
-    if status == 403:
-        return "the token has no right to do this (403): use one that may write there"
-    if status == 412:
-        return "the dataset changed meanwhile (412): run again"
-    if status is not None and status >= 500:
-        return (
-            f"the hub failed ({status}): run again later; what has arrived is not sent twice, and "
-            "readers never see a part"
-        )
-    if any(isinstance(cause, HTTPError) for cause in chain):
-        cached = (
-            ", and it is not in the cache" if isinstance(error, LocalEntryNotFoundError) else ""
-        )
-        return f"the hub cannot be reached ({_first_line(chain[-1])}){cached}"
-    return "; ".join(dict.fromkeys(map(_first_line, (error, chain[-1]))))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+    api.merge_pull_request(name, first.pr_num, repo_type=REPO_TYPE)
+    return str(api.repo_info(name, repo_type=REPO_TYPE).sha)
