@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import DatasetCard, constants
 from tests.pipeline.hub_server import TOKEN, Dataset, only_hub
 
-from helixlm.data.corpus import open_corpus
+from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.hub import HubError, fetch_corpus, find_corpus
 from helixlm.errors import StateError
 from helixlm.pipeline import hub as pushing
@@ -200,10 +200,17 @@ def test_a_change_by_another_is_not_overwritten(hub, corpora, monkeypatch):
     assert hub.datasets[NAME].files["README.md"] == b"another"
 
 
-def test_a_change_in_the_same_moment_is_refused(hub, corpora):
-    hub.fails["POST /api/datasets/alba/windows/commit/main"] = [0, 412]
+def test_a_change_in_the_same_moment_is_refused(hub, corpora, monkeypatch):
+    is_there = pushing._is_there
+
+    def interrupted(file, found):
+        hub.datasets[NAME].commit("main", {"README.md": b"another"})
+        return is_there(file, found)
+
+    monkeypatch.setattr(pushing, "_is_there", interrupted)
     with pytest.raises(HubError, match=r"alba/windows: the dataset changed meanwhile \(412\)"):
         push_corpus(corpora[0], NAME)
+    assert hub.datasets[NAME].files == {"README.md": b"another"}
 
 
 def test_no_folder_of_this_machine_is_told(hub, corpora):
@@ -214,6 +221,21 @@ def test_no_folder_of_this_machine_is_told(hub, corpora):
         assert str(Path(paths[0]).parent).encode() not in hub.datasets[NAME].files[name]
     told = json.loads(hub.datasets[NAME].files["manifest.json"])
     assert [source["inputs"][0]["path"] for source in told["sources"]] == ["a.fa", "b.fa", "c.fa"]
+    for source, path in zip(told["sources"], paths, strict=True):
+        source["inputs"][0]["path"] = path
+    assert told == corpora[0].manifest.model_dump(mode="json")  # nothing else is changed
+
+
+def test_paths_that_are_not_absolute_stay(hub, corpora):
+    manifest = corpora[0].manifest
+    named = ("genomes/a.fa", "https://example.org/b.fa", "owner/dataset")
+    sources = tuple(
+        source.model_copy(update={"inputs": (source.inputs[0].model_copy(update={"path": path}),)})
+        for source, path in zip(manifest.sources, named, strict=True)
+    )
+    changed = manifest.model_copy(update={"sources": sources})
+    push_corpus(Corpus(corpora[0].path, changed), NAME)
+    assert tuple(file.path for file in open_corpus(fetch_corpus(NAME)).manifest.inputs) == named
 
 
 def test_private(hub, corpora):

@@ -37,6 +37,8 @@ def corpus(world, tmp_path_factory):
     ]  # fmt: skip
     (folder / "genomes.yaml").write_text(yaml.safe_dump(entries))
     overrides = ["windows.kind=fixed", "windows.length_bp=150", "seed=3"]
+    with pysam.VariantFile(vcf) as file:
+        overrides.append(f"variants.samples=[{', '.join(list(file.header.samples)[:2])}]")
     overrides += ["split.by=block", "split.block_bp=2000"]
     return prepare("demo", folder / "corpus", sources=folder / "genomes.yaml", overrides=overrides)
 

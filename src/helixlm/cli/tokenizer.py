@@ -32,8 +32,8 @@ def train(
         typer.Option(
             "--input",
             "-i",
-            help="FASTA files, texts with a sequence on each line, or corpora of `prepare`, in a "
-            "folder or as OWNER/NAME on the hub; several are allowed. Not needed for kinds char, "
+            help="FASTA files, texts with a sequence on each line, or corpora of `prepare`; "
+            "several are allowed. A corpus on the hub is OWNER/NAME. Not needed for kinds char, "
             "kmer.",
         ),
     ] = None,

@@ -80,6 +80,7 @@ def push_corpus(
     """
     check_name(name)
     corpus.verify()
+    wanted = _additions(corpus, name, licence)
     api = HfApi(token=token, library_name="helixlm", library_version=__version__)
     with hub_errors(name):
         # None leaves it to what the owner has chosen for new datasets.
@@ -91,7 +92,6 @@ def push_corpus(
         tree = api.list_repo_tree(name, repo_type=REPO_TYPE, revision=head, recursive=True)
         found = {file.path: file for file in tree if isinstance(file, RepoFile)}
         _refuse_others(api, name, head, found)
-        wanted = _additions(corpus, name, licence)
         new = [file for file in wanted if not _is_there(file, found.get(file.path_in_repo))]
         kept = {file.path_in_repo for file in wanted}
         old = [
