@@ -32,13 +32,15 @@ def corpus(world, tmp_path_factory):
     vcf = pysam.tabix_index(str(folder / "variants.vcf"), preset="vcf")
     entries = [
         {"species": "alba", "assembly": "a1", "group": "plants", "weight": 2,
-         "fasta": str(world.fasta()), "vcf": vcf},
+         "fasta": str(world.fasta()), "vcf": vcf, "weights": str(folder / "weights.bedgraph")},
         {"species": "other", "fasta": str(world.fasta()), "bed": str(world.bed("promoters"))},
     ]  # fmt: skip
+    (folder / "weights.bedgraph").write_text("chr1\t0\t2000\t2\n")
     (folder / "genomes.yaml").write_text(yaml.safe_dump(entries))
     overrides = ["windows.kind=fixed", "windows.length_bp=150", "seed=3"]
     with pysam.VariantFile(vcf) as file:
         overrides.append(f"variants.samples=[{', '.join(list(file.header.samples)[:2])}]")
+    overrides += ["weights.species_exponent=0.5", "weights.contigs={'alba:chr2': 0.5}"]
     overrides += ["split.by=block", "split.block_bp=2000"]
     return prepare("demo", folder / "corpus", sources=folder / "genomes.yaml", overrides=overrides)
 
@@ -92,7 +94,7 @@ def test_the_tables_say_what_the_manifest_says(corpus):
     assert files[1:] == [
         [file.path, file.sha256] for source in manifest.sources for file in source.files
     ]
-    assert len(files) == 5
+    assert len(files) == 6
     assert {row[0]: row[1] for row in dropped[1:]} == {
         DROP_REASONS[key]: count(bases) for key, bases in manifest.dropped_bases.items() if bases
     }
@@ -124,6 +126,12 @@ def test_a_name_is_never_taken_for_markup(corpus, species):
     card = render_card(renamed(corpus.manifest, species), "o/n")
     assert tables(card)[1][1][0] == species
     assert DatasetCard(card).data.pretty_name == f"Windows of {species} a1"
+
+
+def test_weights_for_the_size(corpus):
+    source = corpus.manifest.sources[0].model_copy(update={"balance": 0.123456})
+    card = render_card(corpus.manifest.model_copy(update={"sources": (source,)}), "o/n")
+    assert tables(card)[1][1][3] == "2.0 times 0.123 for its size"
 
 
 def test_held_out(corpus):

@@ -79,17 +79,6 @@ def prefix_of(sources: Sequence[Source], number: int) -> str:
     return f"{sources[number].species}:" if len(sources) > 1 else ""
 
 
-def kind_of(name: str) -> str | None:
-    """Return the field of `Source` to which a file belongs by the ending of its name.
-
-    Examples
-    --------
-    >>> kind_of("hg38.fa.gz"), kind_of("panel.bcf"), kind_of("README")
-    ('fasta', 'vcf', None)
-    """
-    return next((kind for kind, ending in _ENDINGS.items() if ending.search(name)), None)
-
-
 def read_sources(path: str | Path) -> list[Source]:
     """Read a list of genomes.
 
@@ -167,7 +156,7 @@ def _downloaded(folder: Path) -> list[Source]:
     """Return the genomes of a folder of downloads, in the order of their species."""
     found: dict[str, dict[str, Any]] = {}
     for record in read_downloads(folder).files:
-        kind = kind_of(record.file)
+        kind = next((kind for kind, end in _ENDINGS.items() if end.search(record.file)), None)
         if kind is None:
             continue
         genome = found.setdefault(record.species or record.name, {"fasta": [], "vcf": []})

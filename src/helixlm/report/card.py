@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 from helixlm.data.corpus import CorpusManifest, CorpusSource
-from helixlm.data.sources import kind_of
 from helixlm.data.tally import total
 from helixlm.data.window_files import SCHEMA
 from helixlm.report.corpus import dropped_in_words, in_words, whole_tally
@@ -153,7 +152,7 @@ def _held_out(manifest: CorpusManifest) -> str:
 def _recipe(manifest: CorpusManifest) -> dict[str, Any]:
     """Return the recipe that makes the corpus again."""
     settings = manifest.model_dump(mode="json")
-    sections = ("seed", "windows", "variants", "duplicates", "split")
+    sections = ("seed", "windows", "weights", "variants", "duplicates", "split")
     return {"base": "tinydnabert", **{name: settings[name] for name in sections}}
 
 
@@ -167,11 +166,10 @@ def _source(source: CorpusSource) -> dict[str, Any]:
         "fasta": [file.path for file in source.inputs],
     }
     for file in source.others:
-        kind = kind_of(file.path)
-        if kind == "vcf":
+        if file.kind == "vcf":
             entry.setdefault("vcf", []).append(file.path)
-        elif kind is not None:
-            entry[kind] = file.path
+        else:
+            entry[file.kind] = file.path
     return {key: value for key, value in entry.items() if value != ""}
 
 
