@@ -24,6 +24,7 @@ VERBS = [
     "simulate",
     "recipes",
     "prepare",
+    "push",
     "pretrain",
     "finetune",
     "predict",

@@ -10,6 +10,7 @@ from helixlm.compute import Compute
 from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.fasta import iter_chunks
 from helixlm.data.folder import new_folder, refuse_existing
+from helixlm.data.hub import find_corpus
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source, SourceError, read_sources
 from helixlm.data.text_lines import holds_sequence_lines, iter_text_lines
@@ -210,9 +211,10 @@ def training_sequences(inputs: Sequence[str | Path], line_bp: int = LINE_BP) -> 
     Parameters
     ----------
     inputs : sequence of path
-        Corpus folders, of which the training windows are used; FASTA files, of which each record
-        is cut into lines; or texts with one sequence on each line, which are used as they are.
-        Files are plain, gzip or bgzip; a pipe is taken for FASTA.
+        Corpora, folders or ``OWNER/NAME`` on the Hugging Face hub, of which the training windows
+        are used; FASTA files, of which each record is cut into lines; or texts with one sequence
+        on each line, which are used as they are. Files are plain, gzip or bgzip; a pipe is taken
+        for FASTA.
     line_bp : int
         Bases of a line of FASTA; the last one of a record is shorter. N is left out, which cuts a
         line too. No other base is lost, but the pairs of tokens across the cuts are.
@@ -229,7 +231,7 @@ def training_sequences(inputs: Sequence[str | Path], line_bp: int = LINE_BP) -> 
     StateError
         If a folder holds no corpus.
     """
-    for path in map(Path, inputs):
+    for path in map(find_corpus, inputs):
         if not path.exists():
             raise InputError(
                 f"{path}: no such file or folder, expected FASTA, a text with one sequence on each "

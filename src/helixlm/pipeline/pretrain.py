@@ -28,6 +28,7 @@ import torch
 
 from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.folder import new_folder
+from helixlm.data.hub import find_corpus
 from helixlm.errors import InputError, StateError
 from helixlm.files import replace_file
 from helixlm.inference import resolve_device
@@ -98,8 +99,8 @@ def pretrain(
     fasta : sequence of path
         FASTA files, plain, gzip or bgzip.
     corpus : path, optional
-        A prepared corpus instead of `fasta`; `windows`, `weights` and `split` of the recipe are
-        then not used.
+        A prepared corpus instead of `fasta`, or ``OWNER/NAME`` of one on the Hugging Face hub;
+        `windows`, `weights` and `split` of the recipe are then not used.
     overrides : sequence of str
         ``section.key=value`` settings put on the recipe.
     species, assembly : str
@@ -131,6 +132,7 @@ def pretrain(
     if fasta and corpus is not None:
         raise InputError("both FASTA files and a corpus were given: expected one of them")
     if corpus is not None:
+        corpus = find_corpus(corpus)
         resolved = _as_cut(resolved, open_corpus(corpus))
     if resolved.model is None:
         raise InputError(

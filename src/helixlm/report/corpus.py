@@ -51,7 +51,7 @@ def render_corpus(manifest: CorpusManifest) -> str:
             held_out=_names(manifest.validation_contigs),
             settings=_settings(manifest),
             bar=_parts_of_bases(manifest),
-            dropped=_dropped(manifest),
+            dropped=dropped_in_words(manifest),
             splits=by_split,
             lengths=histogram_chart(
                 whole.lengths,
@@ -97,7 +97,10 @@ def describe_corpus(manifest: CorpusManifest) -> str:
             lines.append(
                 f"  {source.species}: {count(bases)} bases ({percent(bases / whole.bases)})"
             )
-    lines += [f"  left out: {count(bases)} bases, {reason}" for reason, bases in _dropped(manifest)]
+    lines += [
+        f"  left out: {count(bases)} bases, {reason}"
+        for reason, bases in dropped_in_words(manifest)
+    ]
     softmasked = percent(whole.softmasked_bases / max(1, whole.bases))
     lines.append(f"  in lower case (repeats): {softmasked} of the bases")
     lines.append(f"  G and C: {percent(_gc(whole))} of the known bases")
@@ -136,7 +139,7 @@ def _parts_of_bases(manifest: CorpusManifest) -> list[tuple[str, str, int]]:
     return [part for part in parts if part[2]]
 
 
-def _dropped(manifest: CorpusManifest) -> list[tuple[str, int]]:
+def dropped_in_words(manifest: CorpusManifest) -> list[tuple[str, int]]:
     """Return reasons in words with their bases, most first."""
     found = [(DROP_REASONS[key], bases) for key, bases in manifest.dropped_bases.items() if bases]
     return sorted(found, key=lambda pair: -pair[1])
