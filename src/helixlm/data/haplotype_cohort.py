@@ -208,7 +208,10 @@ def _windows(
 ) -> Iterator[tuple[Interval, Letters, list[_Site]]]:
     """Yield each window with the letters of its contig and the records that reach into it."""
     if not file.samples:
-        raise VcfError(f"{file.path}: has no samples, expected genotypes of at least one")
+        raise VcfError(
+            f"{file.path}: has no samples, expected genotypes of at least one: "
+            "leave the file out, or give one with genotypes"
+        )
     for contig, waiting, records in _stretches(file, _by_contig(windows, reference)):
         letters = reference.letters(contig)
         walk = _walk(file.samples, letters, deque(waiting), records, config or HaplotypeConfig())
@@ -388,7 +391,9 @@ def _alleles_of(
     genotypes = record.genotypes()
     ploidy = genotypes.shape[1] - 1
     if ploidy > 2:
-        raise VcfError(f"{record}: genotypes have {ploidy} alleles, expected 1 or 2")
+        raise VcfError(
+            f"{record}: genotypes have {ploidy} alleles, expected 1 or 2: leave such records out"
+        )
     pair = genotypes[:, :2].copy()
     if ploidy == 1:
         pair[:, 1] = _HAPLOID

@@ -26,7 +26,12 @@ from helixlm.data.corpus import (
     InputFile,
     OtherFile,
 )
-from helixlm.data.corpus_rows import VariantConfig, check_windows, find_variant_files
+from helixlm.data.corpus_rows import (
+    VariantConfig,
+    check_features,
+    check_windows,
+    find_variant_files,
+)
 from helixlm.data.corpus_tasks import (
     JOB,
     Job,
@@ -179,6 +184,8 @@ class _Maker:
     def make(self, work: Path) -> CorpusManifest:
         """Write all parts into a folder; return the manifest."""
         genomes = self._read_genomes(work)
+        for source, genome in zip(self.plan.sources, genomes, strict=True):
+            check_features(source, self.plan.windows, genome)
         assignment = _assign(self.plan, genomes)
         tasks = plan_tasks([genome.contigs for genome in genomes], self.plan.windows)
         job = Job(
