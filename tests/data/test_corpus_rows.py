@@ -204,7 +204,7 @@ def test_an_annotation_that_was_corrected_is_read_anew(fasta, tmp_path):
 
 STARTS = FeatureWindows(of="gene_start", upstream_bp=5, downstream_bp=5)
 FEATURES_ELSEWHERE = [
-    (CodingWindows(), "gene\t11\t90", "nothing in it lies on the genome: no CDS in the file"),
+    (CodingWindows(), "gene\t11\t90", "no CDS in the file, expected some: windows of"),
     (CodingWindows(), "CDS\t11\t90\t1", "nothing in it .*: no contig '1': found 'chr1'; use the"),
     (STARTS, "gene\t11\t90\t1", "nothing in it lies on the genome: no contig '1': found 'chr1'"),
     (STARTS, "gene\t6991\t6999", r"chr1:6990-6991 goes past the end of the contig \(6000 bp\)"),

@@ -64,8 +64,8 @@ def test_a_list_is_read_with_paths_beside_it(folder):
         ("- {fasta: one.fa, species: a}\n- {fasta: one.fa, species: a}", "'a', 'a': expected a"),
         (
             "- {fasta: one.fa, colour: red}\n- {weight: 0}",
-            "genome 1: colour: unknown field, expected fasta, .*; genome 2: fasta: is missing, expected "
-            r".*; genome 2: weight: found 0: Input should be greater",
+            r"genome 1: colour: unknown field, expected fasta, .*; genome 2: fasta: is missing, "
+            r"expected .*; genome 2: weight: found 0: Input should be greater",
         ),
     ],
 )

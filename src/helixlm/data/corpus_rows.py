@@ -339,12 +339,16 @@ def check_features(source: Source, windows: WindowConfig, genome: Genome) -> Non
                 )
     else:
         return
+    if not contigs:
+        raise SourceError(
+            f"{file.path}: no CDS in the file, expected some: windows of the kind 'coding' are "
+            "spliced from them: give another file"
+        )
     missing = [contig for contig in contigs if contig not in genome.contigs]
     if len(missing) == len(contigs):
-        found = missing_contig(missing[0], genome.contigs) if missing else "no CDS in the file"
         raise SourceError(
-            f"{file.path}: nothing in it lies on the genome: {found}; expected the annotation of "
-            "this assembly"
+            f"{file.path}: nothing in it lies on the genome: "
+            f"{missing_contig(missing[0], genome.contigs)}"
         )
     if missing:
         logger.warning(

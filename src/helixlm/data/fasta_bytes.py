@@ -76,8 +76,8 @@ def iter_blocks(
     first = next(raw, b"")
     if not first:
         raise FastaError(
-            f"{path}: empty file, expected FASTA: a line with '>' and a name first: copy or download "
-            f"it again"
+            f"{path}: empty file, expected FASTA: a line with '>' and a name first: copy or "
+            f"download it again"
         )
     blocks = itertools.chain([first], raw)
     if _packing(first) == "plain":

@@ -380,7 +380,7 @@ def _check_misfit(
         found = f"REF is {_short(record.ref)}, but the reference has {_short(there)} there"
     raise VcfError(
         f"{record}: {found}: give the reference that the file was made with, or have such records "
-        f"skipped (reference_mismatch: skip)"
+        f"skipped (--set variants.genotypes.reference_mismatch=skip)"
     )
 
 
@@ -426,8 +426,8 @@ def _settle(
         text = "/".join("." if allele < 0 else str(allele) for allele in pair[i].tolist())
         raise VcfError(
             f"{record}: sample {samples[i]!r} has the genotype {text} without phase, expected | "
-            f"between different alleles: phase the file, or say what to do (unphased: skip or "
-            f"as_written)"
+            f"between different alleles: phase the file, or say what to do "
+            f"(--set variants.genotypes.unphased=skip, or as_written)"
         )
     pair[unknown] = _UNPHASED
 

@@ -313,7 +313,10 @@ def _header_error(path: Path) -> VcfError:
         if number == 1 and line.startswith("BCF"):
             break
         if number == 1 and not line.startswith("##fileformat=VCF"):
-            return VcfError(f"{path}: is neither VCF nor BCF: found {line[:40]!r}, {wanted}")
+            return VcfError(
+                f"{path}: is neither VCF nor BCF: found {line[:40]!r}, {wanted}: give VCF, plain, "
+                "gzip or bgzip, or BCF"
+            )
         if not line.startswith("#CHROM"):
             continue
         columns = line.split("\t")
