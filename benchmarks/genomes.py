@@ -130,7 +130,7 @@ def _moved(rows: list[list[str]], contig: str, tile: int, offset: int) -> Iterat
 
 
 def _header(samples: int) -> bytes:
-    columns = "#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT".split()
+    columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
     columns += [f"S{i:04d}" for i in range(samples)]
     contigs = [f"##contig=<ID=chr{i}>" for i in range(1, 1000)]
     lines = ["##fileformat=VCFv4.2", *contigs]

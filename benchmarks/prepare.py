@@ -1,6 +1,7 @@
 """`prepare` in numbers: Mbp a second of each kind of windows, memory, and where the time goes.
 
-Every run is a fresh process that makes a corpus and removes it. Three tables in Markdown:
+Every run is a fresh process, in which all code is loaded, that makes a corpus and removes it.
+Three tables in Markdown:
 
 speed   Mbp of input a second, median (least to most), with 1, 2 and 4 workers, and what one run
         takes of processor time and disk. The work is shared out in tasks of 67 Mbp, so workers
@@ -30,12 +31,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from genomes import Inputs, World, inputs_in, simulate_world, write_inputs
 
 from helixlm.compute import Compute
 from helixlm.data import corpus_tasks, prepare
 from helixlm.data.folder import MANIFEST
 from helixlm.data.sources import Source
+from helixlm.data.splits import SplitConfig
 from helixlm.recipes.load import load_recipe
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -73,6 +76,7 @@ STAGES = {
 
 def make_corpus(job: dict[str, Any]) -> dict[str, Any]:
     """Make a corpus in this process; return seconds, bytes and, if asked for, shares of time."""
+    warm_up(job["kind"])
     corpus_tasks.TASK_BP = job["task_bp"]
     recipe = load_recipe("tinydnabert", [*KINDS[job["kind"]], "split.by=block"])
     source = Source(fasta=tuple(job["fasta"]), vcf=tuple(job["vcf"]), gff=job["gff"])
@@ -99,6 +103,26 @@ def make_corpus(job: dict[str, Any]) -> dict[str, Any]:
         "corpus_bytes": sum(file.bytes for file in manifest.files),
         "stages": shares(pstats.Stats(profile)) if profile else {},
     }
+
+
+def warm_up(kind: str) -> None:
+    """Make a small corpus, so that all code is loaded and compiled."""
+    recipe = load_recipe("tinydnabert", KINDS[kind])
+    letters = np.frombuffer(b"ACGT", np.uint8)[np.random.default_rng(0).integers(0, 4, 40_000)]
+    contigs = ("one", "two", "three")
+    rows = [f"{x}\t.\tmRNA\t8001\t9000\t.\t+\t.\tID={x}" for x in contigs]
+    rows += [f"{x}\t.\tCDS\t8001\t9000\t.\t+\t0\tID={x}.cds;Parent={x}" for x in contigs]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        fasta, gff = folder / "genome.fa", folder / "genes.gff3"
+        fasta.write_text("".join(f">{x}\n{letters.tobytes().decode()}\n" for x in contigs))
+        gff.write_text("\n".join(["##gff-version 3", *rows, ""]))
+        prepare.prepare_corpus(
+            [Source(fasta=(fasta,), gff=gff)],
+            folder / "corpus",
+            windows=recipe.windows,
+            split=SplitConfig(validation_contigs=("one",)),
+        )
 
 
 def shares(stats: pstats.Stats) -> dict[str, float]:
@@ -155,6 +179,7 @@ class Watch(threading.Thread):
         self.own = self.mapped = 0
 
     def run(self) -> None:
+        """Look until there is nothing left."""
         while tree := process_tree(self.pid):
             sums = [memory_of(pid) for pid in tree]
             self.own = max(self.own, sum(own for own, _ in sums))
@@ -270,8 +295,6 @@ def main() -> None:
             world = simulate_world(folder)
             inputs = simulated(world, folder, args.mbp, args.samples)
             by_size = {mbp: simulated(world, folder, mbp, args.samples) for mbp in args.sizes}
-        for kind in possible(inputs, args.kinds):  # what is compiled once, is by now
-            run(by_size[min(by_size)] if by_size else inputs, kind, 1, args.task_bp)
         alone = speed(inputs, args)
         if args.json:
             args.json.write_text(json.dumps(alone, indent=2))
