@@ -196,6 +196,10 @@ def test_killed_at_any_moment(capsys):
     assert not Path("corpus").exists()
     assert call(capsys, command)[0] == 0
     assert windows() == [CHR17] * 100_000
+    whole = ["whole" if word == "corpus" else word for word in command]
+    assert call(capsys, whole)[0] == 0
+    for path in Path("whole").glob("*/*.parquet"):
+        assert path.read_bytes() == Path("corpus", *path.parts[1:]).read_bytes()
 
 
 def test_one_long_line_takes_little_memory():
