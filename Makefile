@@ -45,10 +45,14 @@ format: $(VENV)/.lint
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+# Every benchmark in a short form; what each can do more, its --help says.
 bench: $(VENV)/.test
 	$(PY) benchmarks/train_step.py
 	$(PY) benchmarks/bpe_encode.py
 	$(PY) benchmarks/bpe_train.py
+	$(PY) benchmarks/haplotypes.py --samples 10 --repeats 1
+	$(PY) benchmarks/prepare.py --mbp 20 --sizes 10 40 --task-mbp 5 --workers 1 2 --repeats 1 --json $(VENV)/bench-prepare.json
+	$(PY) benchmarks/scaling.py $(VENV)/bench-prepare.json
 
 $(VENV)/.docs: $(VENV)/.demo
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt pdoc==16.0.0

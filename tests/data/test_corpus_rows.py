@@ -1,5 +1,6 @@
 """Corpora with haplotypes, coding sequences, features and intervals, against their genome."""
 
+import gzip
 from collections import Counter
 
 import pysam
@@ -7,6 +8,7 @@ import pysam.bcftools
 import pytest
 
 from helixlm.data import corpus_rows
+from helixlm.data.bed import BedError
 from helixlm.data.corpus import open_corpus
 from helixlm.data.corpus_rows import VariantConfig
 from helixlm.data.duplicates import DuplicateConfig
@@ -14,6 +16,7 @@ from helixlm.data.prepare import prepare_corpus
 from helixlm.data.simulate import load_world, simulate, small_config
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import SplitConfig
+from helixlm.data.vcf import VcfError
 from helixlm.data.windows import CodingWindows, FeatureWindows, FixedWindows, PieceWindows
 from helixlm.rng import CounterRng
 from helixlm.seq.ops import reverse_complement
@@ -131,6 +134,30 @@ def test_named_samples_and_the_reference_alone(fasta, tmp_path):
     assert found == {"one": {"S1", None}, "none": {None}}
 
 
+@pytest.mark.parametrize("declared", [True, False])
+def test_genotypes_without_an_index_are_streamed(fasta, tmp_path, monkeypatch, caplog, declared):
+    monkeypatch.setattr(corpus_rows, "DRAWN_AT_ONCE", 4)
+    vcf = write_vcf(tmp_path / "people.vcf")
+    plain = tmp_path / "plain.vcf"
+    lines = gzip.decompress(vcf.read_bytes()).decode().splitlines(keepends=True)
+    plain.write_text("".join(x for x in lines if declared or not x.startswith("##contig")))
+    windows = PieceWindows(chunk_bp=500, overlap_bp=50)
+    for name, path in (("indexed", vcf), ("streamed", plain)):
+        source = Source(fasta=fasta, vcf=path)
+        prepare_corpus([source], tmp_path / name, windows=windows, split=SPLIT)
+    assert rows_of(tmp_path / "streamed") == rows_of(tmp_path / "indexed")
+    assert "plain.vcf: has no index, so it is read anew for every 4 windows" in caplog.text
+
+
+def test_a_contig_that_could_be_two_of_the_file(fasta, tmp_path):
+    vcf = write_vcf(tmp_path / "people.vcf")
+    text = gzip.decompress(vcf.read_bytes()).decode()
+    both = tmp_path / "both.vcf"
+    both.write_text(text.replace("##contig=<ID=chr1", "##contig=<ID=Chr1>\n##contig=<ID=1"))
+    with pytest.raises(VcfError, match=r"both.vcf: contig 'chr1': could be '.*' or '.*': rename"):
+        prepare_corpus([Source(fasta=fasta, vcf=both)], tmp_path / "corpus")
+
+
 def test_genotypes_of_another_genome_are_refused(fasta, tmp_path):
     vcf = write_vcf(tmp_path / "people.vcf")
     other = tmp_path / "other.fa"
@@ -190,6 +217,50 @@ def test_windows_that_need_a_file_that_is_not_there(fasta, tmp_path):
     windows = FeatureWindows(of="bed", upstream_bp=5, downstream_bp=5)
     with pytest.raises(SourceError, match=r"BED file need one \(--bed\)"):
         prepare_corpus([Source(fasta=fasta)], tmp_path / "corpus", windows=windows)
+
+
+def test_an_annotation_that_was_corrected_is_read_anew(fasta, tmp_path):
+    gff = tmp_path / "genes.gff3"
+    source = Source(fasta=fasta, gff=gff)
+    for name, start in (("before", 11), ("after", 22)):
+        rows = [f"{contig}\t.\tCDS\t{start}\t90\t.\t+\t0\tID={contig}" for contig in GENOME]
+        gff.write_text("\n".join(["##gff-version 3", *rows, ""]))
+        prepare_corpus([source], tmp_path / name, windows=CodingWindows(), split=SPLIT)
+        assert {row.start for row in rows_of(tmp_path / name)} == {start - 1}
+
+
+STARTS = FeatureWindows(of="gene_start", upstream_bp=5, downstream_bp=5)
+FEATURES_ELSEWHERE = [
+    (CodingWindows(), "gene\t11\t90", "no CDS in the file, expected some: windows of"),
+    (CodingWindows(), "CDS\t11\t90\t1", "nothing in it .*: no contig '1': found 'chr1'; use the"),
+    (STARTS, "gene\t11\t90\t1", "nothing in it lies on the genome: no contig '1': found 'chr1'"),
+    (STARTS, "gene\t6991\t6999", r"chr1:6990-6991 goes past the end of the contig \(6000 bp\)"),
+]
+
+
+@pytest.mark.parametrize(("windows", "place", "message"), FEATURES_ELSEWHERE)
+def test_an_annotation_of_another_genome_is_refused(fasta, tmp_path, windows, place, message):
+    kind, start, end, contig = [*place.split("\t"), "chr1"][:4]
+    gff = tmp_path / "genes.gff3"
+    row = [contig, ".", kind, start, end, ".", "+", "0", "ID=a"]
+    gff.write_text("##gff-version 3\n" + "\t".join(row) + "\n")
+    with pytest.raises(SourceError, match=f"genes.gff3: {message}"):
+        prepare_corpus([Source(fasta=fasta, gff=gff)], tmp_path / "corpus", windows=windows)
+
+
+def test_features_on_contigs_that_the_genome_lacks_are_told(fasta, tmp_path, caplog):
+    gff = tmp_path / "genes.gff3"
+    rows = [f"{contig}\t.\tgene\t11\t90\t.\t+\t.\tID={contig}" for contig in [*GENOME, "3"]]
+    gff.write_text("\n".join(["##gff-version 3", *rows, ""]))
+    prepare_corpus([Source(fasta=fasta, gff=gff)], tmp_path / "c", windows=STARTS, split=SPLIT)
+    assert "what lies on 1 of 4 contigs is left out, as the genome lacks them: no contig '3'" in (
+        caplog.text
+    )
+    bed = tmp_path / "starts.bed"
+    bed.write_text("chr1\t5\t6\n3\t5\t6\n")
+    windows = FeatureWindows(of="bed", upstream_bp=5, downstream_bp=5)
+    with pytest.raises(BedError, match=r"starts.bed:2: no contig '3': found 'chr3'"):
+        prepare_corpus([Source(fasta=fasta, bed=bed)], tmp_path / "d", windows=windows)
 
 
 def test_jitter_pieces_keep_their_margin_with_haplotypes(fasta, tmp_path):

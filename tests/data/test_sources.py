@@ -64,15 +64,18 @@ def test_a_list_is_read_with_paths_beside_it(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{}", "expected a list of genomes, each with at least 'fasta'"),
-        ("[]", "expected a list of genomes"),
+        ("{}", "found nothing, expected a list of genomes, each with at least 'fasta'"),
+        ("[]", "found nothing, expected a list of genomes"),
+        ("Dear Sir", "found 'Dear Sir', expected a list of genomes"),
+        ("- one.fa", "genome 1: found 'one.fa', expected fasta, species"),
         ("a: [", "not YAML: while parsing"),
-        ("- fasta: none.fa", r"none.fa: expected a file to read, found nothing there"),
+        ("- fasta: none.fa", r"list.yaml: .*none.fa: expected a file to read, found nothing there"),
         ("- fasta: one.fa\n- fasta: two.fa.gz", "2 genomes with the species '', ''"),
         ("- {fasta: one.fa, species: a}\n- {fasta: one.fa, species: a}", "'a', 'a': expected a"),
         (
             "- {fasta: one.fa, colour: red}\n- {weight: 0}",
-            "genome 1: colour: Extra inputs .*; genome 2: fasta: Field required; genome 2: weight",
+            r"genome 1: colour: unknown field, expected fasta, .*; genome 2: fasta: is missing, "
+            r"expected .*; genome 2: weight: found 0: Input should be greater",
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """Reading VCF and BCF: against what was written and pysam, and every way to be no good file."""
 
+import gzip
 import random
 
 import pysam
@@ -127,10 +128,13 @@ def test_names_of_contigs_are_those_of_the_file(tmp_path):
 NO_FILES = [
     (None, "no such file, expected a VCF or BCF file"),
     (b"", "empty file, expected VCF or BCF"),
-    (b">chr1\nACGT\n", "is neither VCF nor BCF, expected a header"),
+    (b">chr1\nACGT\n", "is neither VCF nor BCF: found '>chr1', expected a header"),
     (bytes(range(256)) * 4, "is neither VCF nor BCF"),
     (b"chr1\t1\t.\tA\tC\t.\t.\t.\n", "is neither VCF nor BCF"),
-    (b"##fileformat=VCFv4.3\n", "is neither VCF nor BCF"),
+    (b"##fileformat=VCFv4.3\n", "the header cannot be read, expected .*: see what `bcftools view"),
+    (gzip.compress(TEXT.encode()[:700])[:-20], "gzip file that ends in the middle, after"),
+    (TEXT.encode().replace(b"\t", b" "), r"\d+: found '#CHROM POS .*, expected 8 columns or more"),
+    (TEXT.encode().replace(b"\ty\tz", b"\ty\ty", 1), r"\d+: two samples of the name 'y', expected"),
 ]
 
 
@@ -139,7 +143,7 @@ def test_what_is_no_vcf_file(tmp_path, content, message):
     path = tmp_path / "a.vcf"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(VcfError, match=rf"a\.vcf: {message}"):
+    with pytest.raises(VcfError, match=rf"a\.vcf: ?{message}"):
         VcfFile(path)
 
 

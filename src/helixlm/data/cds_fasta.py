@@ -145,7 +145,7 @@ def _record(path: Path, header: _Header, sequence: str, line_of: dict[str, int])
     if name in line_of:
         raise CdsFastaError(
             f"{place}: second record of the name {name!r}, the first is at line {line_of[name]}: "
-            f"expected a name of its own for each"
+            f"expected a name of its own for each: rename or remove one"
         )
     line_of[name] = header.line
     if not sequence:

@@ -13,6 +13,7 @@ none. Each step takes what the one before gives, in a stream:
 Each window comes once; who writes them writes the copies.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import groupby, islice
@@ -31,7 +32,7 @@ from helixlm.data.repeats import RepeatReport
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import Assignment
 from helixlm.data.tally import Counting
-from helixlm.data.vcf import VcfFile
+from helixlm.data.vcf import VcfFile, find_contig
 from helixlm.data.weights import WindowWeights
 from helixlm.data.windows import (
     CodingWindows,
@@ -42,8 +43,10 @@ from helixlm.data.windows import (
     WindowConfig,
     cut,
 )
-from helixlm.seq.contigs import match_contig
+from helixlm.seq.contigs import missing_contig
 from helixlm.seq.interval import Interval, merge
+
+logger = logging.getLogger(__name__)
 
 DRAWN_AT_ONCE = 1024
 """windows whose haplotypes are made in one pass over the variants"""
@@ -69,6 +72,15 @@ class Stretch(NamedTuple):
     contig: str
     start: int
     stop: int
+
+
+class _File(NamedTuple):
+    """A file as it is now: what was read of it before it changed is not what it holds."""
+
+    path: Path
+    inode: int
+    size: int
+    time: int
 
 
 class RowMaker:
@@ -139,7 +151,7 @@ class RowMaker:
         if isinstance(self.windows, CodingWindows):
             yield from self._coding(stretch)
         elif isinstance(self.windows, FeatureWindows):
-            features = _features(self.source, self.windows)
+            features = _features(_feature_file(self.source, self.windows), self.windows)
             yield from cut(letters, contig, self.windows, self.seed, start, stop, features=features)
         elif self.source.bed is not None:
             # Intervals lie in the part where they begin.
@@ -157,8 +169,8 @@ class RowMaker:
         """Yield the coding sequences that begin in a stretch."""
         contig, start, stop = stretch
         covered = start
-        annotation = _annotation(self.source)
-        regions = _coding_regions(self.source).get(contig, ())
+        file = _file(self.source.gff)
+        annotation, regions = _annotation(file), _coding_regions(file).get(contig, ())
         spliced = coding_windows(splice(region, self.genome, annotation) for region in regions)
         for window in sorted(spliced, key=lambda window: (window.start, window.end)):
             if start <= window.start < stop:
@@ -249,25 +261,45 @@ def find_variant_files(source: Source, genome: Genome) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in source.vcf:
-        here = []
-        for contig in genome.contigs:
-            with VcfFile(path) as file:
-                name = match_contig(contig, file.contigs) if file.contigs else contig
-                record = None if name is None else next(file.records_from(name, 0), None)
-            if record is not None and record.contig == name:
-                here.append(contig)
+        here = _contigs_with_records(path, genome)
         if not here:
             raise SourceError(
-                f"{path}: no record lies on a contig of the genome ({_shown(genome)}): expected "
-                "variants of this assembly"
+                f"{path}: no record lies on a contig of the genome ({_shown(genome)}), expected "
+                "variants of this assembly: see the contigs of the file with `bcftools index "
+                "--stats`, and give the FASTA file that they belong to"
             )
         for contig in here:
             if contig in found:
                 raise SourceError(
-                    f"{path}: {contig} has records in {found[contig]} too: merge them"
+                    f"{path}: {contig} has records in {found[contig]} too: merge them into one "
+                    "file, with `bcftools merge` if their samples differ, else `bcftools concat`"
                 )
             found[contig] = path
     return found
+
+
+def _contigs_with_records(path: Path, genome: Genome) -> list[str]:
+    """Return the contigs of a genome on which a file has records."""
+    with VcfFile(path) as file:
+        declared = file.contigs
+        if not file.is_indexed:
+            logger.warning(
+                "%s: has no index, so it is read anew for every %s windows: if it is large, pack "
+                "it with bgzip and index it with 'bcftools index'",
+                path,
+                f"{DRAWN_AT_ONCE:,}",
+            )
+            spelled = dict.fromkeys(record.contig for record in file.records())
+            names = dict.fromkeys([*declared, *spelled])
+            return [name for name in genome.contigs if find_contig(path, name, names) in spelled]
+    here = []
+    for contig in genome.contigs:
+        with VcfFile(path) as file:
+            name = find_contig(path, contig, declared) if declared else contig
+            record = None if name is None else next(file.records_from(name, 0), None)
+        if record is not None and record.contig == name:
+            here.append(contig)
+    return here
 
 
 def check_windows(source: Source, windows: WindowConfig) -> None:
@@ -289,36 +321,96 @@ def check_windows(source: Source, windows: WindowConfig) -> None:
         )
 
 
+def check_features(source: Source, windows: WindowConfig, genome: Genome) -> None:
+    """Compare an annotation with the genome that it should belong to; say what is left out.
+
+    Raises
+    ------
+    SourceError
+        If windows are made from it, and nothing in it lies on the genome, or something goes past
+        the end of a contig.
+    InputError
+        If it cannot be read.
+    """
+    if isinstance(windows, CodingWindows):
+        file = _file(source.gff)
+        contigs = list(_coding_regions(file))
+    elif isinstance(windows, FeatureWindows):
+        file = _feature_file(source, windows)
+        if windows.of == "bed":
+            for _ in iter_bed(file.path, genome.contigs):  # it raises, with the line
+                pass
+            return
+        features = _features(file, windows)
+        contigs = list(dict.fromkeys(feature.contig for feature in features))
+        for contig, start, end, _ in features:
+            if end > genome.contigs.get(contig, end):
+                raise SourceError(
+                    f"{file.path}: {contig}:{start}-{end} goes past the end of the contig "
+                    f"({genome.contigs[contig]} bp), expected the annotation of this assembly: "
+                    "give the FASTA file that belongs to it"
+                )
+    else:
+        return
+    if not contigs:
+        raise SourceError(
+            f"{file.path}: no CDS in the file, expected some: windows of the kind 'coding' are "
+            "spliced from them: give another file"
+        )
+    missing = [contig for contig in contigs if contig not in genome.contigs]
+    if len(missing) == len(contigs):
+        raise SourceError(
+            f"{file.path}: nothing in it lies on the genome: "
+            f"{missing_contig(missing[0], genome.contigs)}"
+        )
+    if missing:
+        logger.warning(
+            "%s: what lies on %d of %d contigs is left out, as the genome lacks them: %s",
+            file.path,
+            len(missing),
+            len(contigs),
+            missing_contig(missing[0], genome.contigs),
+        )
+
+
+def _feature_file(source: Source, windows: FeatureWindows) -> _File:
+    return _file(source.bed if windows.of == "bed" else source.gff)
+
+
 def _shown(genome: Genome) -> str:
     names = list(genome.contigs)
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-@lru_cache(maxsize=4)
-def _annotation(source: Source) -> Annotation:
-    assert source.gff is not None
-    return read_annotation(source.gff)
+def _file(path: Path | None) -> _File:
+    assert path is not None, "check_windows passed a genome without the file"
+    status = path.stat()
+    return _File(path, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=4)
-def _coding_regions(source: Source) -> dict[str, list[CodingRegion]]:
+def _annotation(file: _File) -> Annotation:
+    return read_annotation(file.path)
+
+
+@lru_cache(maxsize=4)
+def _coding_regions(file: _File) -> dict[str, list[CodingRegion]]:
     found: dict[str, list[CodingRegion]] = {}
-    for region in _annotation(source).coding_regions():
+    for region in _annotation(file).coding_regions():
         found.setdefault(region.contig, []).append(region)
     return found
 
 
 @lru_cache(maxsize=4)
-def _features(source: Source, windows: FeatureWindows) -> tuple[Feature, ...]:
+def _features(file: _File, windows: FeatureWindows) -> tuple[Feature, ...]:
     if windows.of == "bed":
-        assert source.bed is not None
         return tuple(
             Feature(row.contig, row.start, row.end, "-" if row.strand == "-" else "+")
-            for row in iter_bed(source.bed)
+            for row in iter_bed(file.path)
         )
     return tuple(
         Feature(point.contig, point.position, point.position + 1, point.strand)
-        for point in feature_points(_annotation(source), windows.of)
+        for point in feature_points(_annotation(file), windows.of)
     )
 
 

@@ -75,7 +75,10 @@ def iter_blocks(
     raw = _read(path, digest, progress)
     first = next(raw, b"")
     if not first:
-        raise FastaError(f"{path}: empty file, expected FASTA: a line with '>' and a name first")
+        raise FastaError(
+            f"{path}: empty file, expected FASTA: a line with '>' and a name first: copy or "
+            f"download it again"
+        )
     blocks = itertools.chain([first], raw)
     if _packing(first) == "plain":
         yield from blocks

@@ -195,7 +195,7 @@ class _Parser:
                 found = "nothing in it"
             raise FastaError(
                 f"{self.path}: found {found}, expected FASTA: a line with '>' and a name, then "
-                f"lines of sequence"
+                f"lines of sequence: copy or download it again"
             )
 
     def _take(self, body: bytes) -> Iterator[Part]:

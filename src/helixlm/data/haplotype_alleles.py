@@ -144,7 +144,8 @@ def read_allele(record: VcfRecord, number: int, letters: Letters) -> Allele | st
     """
     if not 0 < number <= len(record.alts):
         raise VcfError(
-            f"{record}: a genotype names allele {number}, but there are {len(record.alts)} in ALT"
+            f"{record}: a genotype names allele {number}, but there are {len(record.alts)} in ALT: "
+            "correct the record, or leave it out"
         )
     alt = record.alts[number - 1]
     if alt == "*":
@@ -265,7 +266,8 @@ def _dna(record: VcfRecord, text: str) -> str:
     if not _DNA.fullmatch(upper):
         shown = text if len(text) <= 20 else text[:20] + "..."
         raise VcfError(
-            f"{record}: allele {shown!r}: expected letters of DNA, a symbol in < >, or *"
+            f"{record}: allele {shown!r}: expected letters of DNA, a symbol in < >, or *: correct "
+            "the record, or leave it out"
         )
     return upper
 

@@ -208,7 +208,10 @@ def _windows(
 ) -> Iterator[tuple[Interval, Letters, list[_Site]]]:
     """Yield each window with the letters of its contig and the records that reach into it."""
     if not file.samples:
-        raise VcfError(f"{file.path}: has no samples, expected genotypes of at least one")
+        raise VcfError(
+            f"{file.path}: has no samples, expected genotypes of at least one: "
+            "leave the file out, or give one with genotypes"
+        )
     for contig, waiting, records in _stretches(file, _by_contig(windows, reference)):
         letters = reference.letters(contig)
         walk = _walk(file.samples, letters, deque(waiting), records, config or HaplotypeConfig())
@@ -377,7 +380,7 @@ def _check_misfit(
         found = f"REF is {_short(record.ref)}, but the reference has {_short(there)} there"
     raise VcfError(
         f"{record}: {found}: give the reference that the file was made with, or have such records "
-        f"skipped (reference_mismatch: skip)"
+        f"skipped (--set variants.genotypes.reference_mismatch=skip)"
     )
 
 
@@ -388,7 +391,9 @@ def _alleles_of(
     genotypes = record.genotypes()
     ploidy = genotypes.shape[1] - 1
     if ploidy > 2:
-        raise VcfError(f"{record}: genotypes have {ploidy} alleles, expected 1 or 2")
+        raise VcfError(
+            f"{record}: genotypes have {ploidy} alleles, expected 1 or 2: leave such records out"
+        )
     pair = genotypes[:, :2].copy()
     if ploidy == 1:
         pair[:, 1] = _HAPLOID
@@ -421,8 +426,8 @@ def _settle(
         text = "/".join("." if allele < 0 else str(allele) for allele in pair[i].tolist())
         raise VcfError(
             f"{record}: sample {samples[i]!r} has the genotype {text} without phase, expected | "
-            f"between different alleles: phase the file, or say what to do (unphased: skip or "
-            f"as_written)"
+            f"between different alleles: phase the file, or say what to do "
+            f"(--set variants.genotypes.unphased=skip, or as_written)"
         )
     pair[unknown] = _UNPHASED
 

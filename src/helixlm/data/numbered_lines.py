@@ -43,7 +43,7 @@ def iter_lines(path: Path, kind: str, error: type[InputError]) -> Iterator[tuple
         found = "a folder" if path.is_dir() else "nothing there"
         raise error(f"{path}: expected a {kind} file, found {found}")
     if path.is_file() and not path.stat().st_size:
-        raise error(f"{path}: empty file, expected {kind}")
+        raise error(f"{path}: empty file, expected {kind}: copy or download it again")
     number, waiting = 1, bytearray()
     try:
         for block in tidy(iter_blocks(path)):

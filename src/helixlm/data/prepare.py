@@ -26,7 +26,12 @@ from helixlm.data.corpus import (
     InputFile,
     OtherFile,
 )
-from helixlm.data.corpus_rows import VariantConfig, check_windows, find_variant_files
+from helixlm.data.corpus_rows import (
+    VariantConfig,
+    check_features,
+    check_windows,
+    find_variant_files,
+)
 from helixlm.data.corpus_tasks import (
     JOB,
     Job,
@@ -185,6 +190,8 @@ class _Maker:
     def make(self, work: Path) -> CorpusManifest:
         """Write all parts into a folder; return the manifest."""
         genomes = self._read_genomes(work)
+        for source, genome in zip(self.plan.sources, genomes, strict=True):
+            check_features(source, self.plan.windows, genome)
         assignment = _assign(self.plan, genomes)
         weights = plan_weights(work, self.plan.sources, genomes, self.plan.weights)
         tasks = plan_tasks([genome.contigs for genome in genomes], self.plan.windows)
@@ -414,7 +421,8 @@ def _why_empty(name: str, dropped: Mapping[str, int], plan: _Plan) -> str:
     )
     by_contig = plan.split.by == "contig"
     advice = "hold out other contigs" if by_contig else "change split.block_bp or seed"
-    settings = ", ".join(f"{key} {value}" for key, value in plan.windows.model_dump().items())
+    shown = plan.windows.model_dump(exclude={"both_strands"})
+    settings = ", ".join(f"{key} {value}" for key, value in shown.items())
     return (
         f"{name}: no window was found (windows: {settings}; dropped: {reasons or 'nothing'}): "
         f"{advice}, choose shorter windows, or give more sequence"

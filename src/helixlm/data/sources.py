@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from helixlm.data.download import read_downloads
 from helixlm.errors import InputError
@@ -102,31 +103,48 @@ def read_sources(path: str | Path) -> list[Source]:
         If a folder is not one of downloads, or a file in it is missing or cut short.
     """
     path = Path(path)
-    if path.is_dir():
-        sources = _downloaded(path)
+    sources = _downloaded(path) if path.is_dir() else _listed(path)
+    try:
         check_sources(sources)
-        return sources
+    except SourceError as error:
+        raise SourceError(f"{path}: {error}") from error
+    return sources
+
+
+def _listed(path: Path) -> list[Source]:
+    """Return the genomes of a YAML file."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+        raise SourceError(f"{path}: cannot be read: {error.strerror}: check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     entries = content.get("sources") if isinstance(content, dict) else content
     if not isinstance(entries, list) or not entries:
-        raise SourceError(f"{path}: expected a list of genomes, each with at least 'fasta'")
+        raise SourceError(
+            f"{path}: found {'nothing' if not entries else repr(content)[:40]}, expected a list of "
+            "genomes, each with at least 'fasta'"
+        )
     sources, problems = [], []
     for number, entry in enumerate(entries, start=1):
         try:
             sources.append(_beside(path.parent, Source.model_validate(entry)))
         except ValidationError as error:
-            for found in error.errors():
-                place = ".".join(map(str, found["loc"])) or "entry"
-                problems.append(f"genome {number}: {place}: {found['msg']}")
+            problems += [f"genome {number}: {_problem(found)}" for found in error.errors()]
     if problems:
         raise SourceError(f"{path}: " + "; ".join(problems))
-    check_sources(sources)
     return sources
+
+
+def _problem(error: ErrorDetails) -> str:
+    """Say what is wrong with an entry of a list."""
+    place = ".".join(map(str, error["loc"]))
+    if error["type"] in ("extra_forbidden", "missing") or not place:
+        found = {"extra_forbidden": "unknown field", "missing": "is missing"}.get(
+            error["type"], f"found {error['input']!r}"
+        )
+        return f"{f'{place}: ' if place else ''}{found}, expected {', '.join(Source.model_fields)}"
+    return f"{place}: found {error['input']!r}: {error['msg']}"
 
 
 def check_sources(sources: list[Source]) -> None:
@@ -149,7 +167,9 @@ def check_sources(sources: list[Source]) -> None:
         for file in source.files:
             if not file.is_file():
                 instead = "a folder" if file.is_dir() else "nothing there"
-                raise SourceError(f"{file}: expected a file to read, found {instead}")
+                raise SourceError(
+                    f"{file}: expected a file to read, found {instead}: check the path"
+                )
 
 
 def _downloaded(folder: Path) -> list[Source]:

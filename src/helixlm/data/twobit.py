@@ -147,9 +147,14 @@ def _read_index(path: Path, data: NDArray[np.uint8]) -> dict[str, int]:
     cursor = _Cursor(path, data, 4)
     version, num_sequences, _ = cursor.integers(3).tolist()
     if version not in (0, 1):
-        raise TwoBitError(f"{path}: 2bit of version {version}, expected version 0 or 1")
+        raise TwoBitError(
+            f"{path}: 2bit of version {version}, expected version 0 or 1: write it anew with "
+            f"faToTwoBit"
+        )
     if not num_sequences:
-        raise TwoBitError(f"{path}: no sequence in the file, expected at least one")
+        raise TwoBitError(
+            f"{path}: no sequence in the file, expected at least one: copy or download it again"
+        )
     offsets: dict[str, int] = {}
     for _ in range(num_sequences):
         raw = cursor.take(cursor.integer(1)).tobytes()
@@ -164,7 +169,8 @@ def _read_index(path: Path, data: NDArray[np.uint8]) -> dict[str, int]:
             )
         if name in offsets:
             raise TwoBitError(
-                f"{path}: two sequences of the name {name!r}, expected a name of its own for each"
+                f"{path}: two sequences of the name {name!r}, expected a name of its own for each: "
+                f"rename or remove one"
             )
         offsets[name] = cursor.integer(4 if version == 0 else 8)
     return offsets
@@ -174,7 +180,9 @@ def _read_record(path: Path, data: NDArray[np.uint8], name: str, offset: int) ->
     cursor = _Cursor(path, data, offset)
     num_bases = cursor.integer()
     if not num_bases:
-        raise TwoBitError(f"{path}: sequence {name!r} is empty, expected at least one base")
+        raise TwoBitError(
+            f"{path}: sequence {name!r} is empty, expected at least one base: leave it out"
+        )
     gaps = _read_runs(cursor, name, num_bases, "N")
     masked = _read_runs(cursor, name, num_bases, "lower case")
     cursor.integer()  # reserved

@@ -11,7 +11,8 @@ is read in order, and every error of htslib is raised.
 """
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -20,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixlm.data.fasta_bytes import packing_of
+from helixlm.data.numbered_lines import iter_lines
 from helixlm.errors import InputError, require
-from helixlm.seq.contigs import match_contig, missing_contig
+from helixlm.seq.contigs import ContigError, match_contig, missing_contig
 
 # The empty block that ends a bgzip or BCF file (SAM specification, 4.1.2): without it, a file that
 # is cut between two blocks would look whole.
@@ -198,10 +200,7 @@ class VcfFile:
         try:
             return cyvcf2.VCF(str(self.path))
         except Exception as error:  # cyvcf2 raises OSError and plain Exception
-            raise VcfError(
-                f"{self.path}: is neither VCF nor BCF, expected a header that begins with "
-                f"##fileformat=VCF and ends with the line #CHROM"
-            ) from error
+            raise _header_error(self.path) from error
 
     def _choose(self, samples: Collection[str]) -> None:
         there = list(self._vcf.samples)
@@ -209,7 +208,8 @@ class VcfFile:
             if sample not in there:
                 found = ", ".join(map(repr, there[:3])) + (" and others" if there[3:] else "")
                 raise VcfError(
-                    f"{self.path}: no sample {sample!r}: found {found or 'no samples at all'}"
+                    f"{self.path}: no sample {sample!r}: found {found or 'no samples at all'}; "
+                    "`bcftools query -l` lists them"
                 )
         self._vcf.set_samples(list(samples))
 
@@ -253,6 +253,20 @@ class VcfFile:
         )
 
 
+def find_contig(path: Path, contig: str, names: Iterable[str]) -> str | None:
+    """Return how a file with contigs of these names spells a contig, or None.
+
+    Raises
+    ------
+    VcfError
+        If several names could be meant.
+    """
+    try:
+        return match_contig(contig, names)
+    except ContigError as error:
+        raise VcfError(f"{path}: {error}") from error
+
+
 def contig_of(file: VcfFile, contig: str) -> str:
     """Return how a file spells a contig.
 
@@ -261,7 +275,7 @@ def contig_of(file: VcfFile, contig: str) -> str:
     VcfError
         If the file declares contigs, and this is none of them.
     """
-    found = match_contig(contig, file.contigs)
+    found = find_contig(file.path, contig, file.contigs)
     if found is None:
         raise VcfError(f"{file.path}: {missing_contig(contig, file.contigs)}")
     return found
@@ -274,7 +288,7 @@ def _check_file(path: Path) -> str:
     if not path.exists():
         raise VcfError(f"{path}: no such file, expected a VCF or BCF file")
     if not path.stat().st_size:
-        raise VcfError(f"{path}: empty file, expected VCF or BCF")
+        raise VcfError(f"{path}: empty file, expected VCF or BCF: get the file anew")
     packing = packing_of(path)
     if packing == "bgzip":
         with path.open("rb") as stream:
@@ -284,6 +298,36 @@ def _check_file(path: Path) -> str:
                     f"{path}: cut short: the end marker of bgzip is missing: get the file anew"
                 )
     return packing
+
+
+def _header_error(path: Path) -> VcfError:
+    """Return what is wrong with a file that htslib does not open; all of it is read."""
+    wanted = "expected a header that begins with ##fileformat=VCF and ends with the line #CHROM"
+    for number, line in iter_lines(path, "VCF or BCF", VcfError):
+        if number == 1 and line.startswith("BCF"):
+            break
+        if number == 1 and not line.startswith("##fileformat=VCF"):
+            return VcfError(
+                f"{path}: is neither VCF nor BCF: found {line[:40]!r}, {wanted}: give VCF, plain, "
+                "gzip or bgzip, or BCF"
+            )
+        if not line.startswith("#CHROM"):
+            continue
+        columns = line.split("\t")
+        if len(columns) < 8:
+            return VcfError(
+                f"{path}:{number}: found {line[:40]!r}, expected 8 columns or more with tabs "
+                "between them: write tabs in place of blanks"
+            )
+        twice = [name for name, times in Counter(columns).items() if times > 1]
+        if twice:
+            return VcfError(
+                f"{path}:{number}: two samples of the name {twice[0]!r}, expected a name of its "
+                "own for each: rename one with `bcftools reheader`"
+            )
+    return VcfError(
+        f"{path}: the header cannot be read, {wanted}: see what `bcftools view -h` says of it"
+    )
 
 
 def _has_index(path: Path) -> bool:
