@@ -45,6 +45,8 @@ from helixlm.seq.interval import Interval, merge
 DRAWN_AT_ONCE = 1024
 """windows whose haplotypes are made in one pass over the variants"""
 
+_OR_CDS = "; if the FASTA files hold coding sequences, not a genome, give them with --cds"
+
 Part = tuple[str, Window | Dropped]
 
 
@@ -121,6 +123,10 @@ class RowMaker:
                 yield split, part
             else:
                 yield from self._copies(part)
+
+    def counted_contig(self, window: Window) -> str:
+        """Return what a window is counted under."""
+        return window.contig
 
     def _cut(self, stretch: Stretch) -> Iterator[Window | Dropped]:
         """Cut a stretch into windows."""
@@ -263,9 +269,17 @@ def check_windows(source: Source, windows: WindowConfig) -> None:
     Raises
     ------
     SourceError
-        If coding sequences or features are asked for and there is no annotation.
+        If coding sequences or features are asked for and there is no annotation, or features of
+        sequences that are no genome.
     """
     name = source.species or "the genome"
+    if source.kind != "fasta":
+        if isinstance(windows, FeatureWindows):
+            raise SourceError(
+                f"{name}: windows around features need a genome (fasta), found {source.kind}: "
+                "choose another kind of windows"
+            )
+        return
     by_bed = isinstance(windows, FeatureWindows) and windows.of == "bed"
     if by_bed and source.bed is None:
         raise SourceError(f"{name}: windows around the lines of a BED file need one (--bed)")
@@ -273,6 +287,7 @@ def check_windows(source: Source, windows: WindowConfig) -> None:
     if needs_genes and source.gff is None:
         raise SourceError(
             f"{name}: windows of the kind {windows.kind!r} need an annotation: give GFF3 (--gff)"
+            + ("" if isinstance(windows, FeatureWindows) else _OR_CDS)
         )
 
 

@@ -81,6 +81,16 @@ class HomologyGrouper:
         self.scale = max(1, min(1024, int(share * length_bp / _EXPECTED)))
         self._hashes = array("Q")
         self._ends = array("Q")
+        self._links: list[tuple[int, int]] = []
+
+    @property
+    def num_sequences(self) -> int:
+        """Sequences that were added."""
+        return len(self._ends)
+
+    def link(self, one: int, other: int) -> None:
+        """Put two sequences into one group whatever they share; they may be added later."""
+        self._links.append((one, other))
 
     def add(self, sequence: str) -> None:
         """Take a sequence; it is not held."""
@@ -94,6 +104,8 @@ class HomologyGrouper:
         owners = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0)).astype(np.uint32)
         order = np.argsort(hashes, kind="stable")
         groups = np.arange(len(ends))
+        for one, other in self._links:
+            _join(groups, one, other)
         _link(hashes[order], owners[order], np.argsort(order), ends, self.share, groups)
         return groups
 
