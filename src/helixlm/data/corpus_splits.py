@@ -53,7 +53,7 @@ class _Drawn(NamedTuple):
     """The split of contigs, and of records."""
 
     contigs: Assignment
-    """Of contigs and chromosomes."""
+    """Of contigs, and of chromosomes that records name; by group of contigs alone."""
     loose: Assignment
     """Of records as wholes: those of no known chromosome, by group all."""
 
@@ -100,22 +100,22 @@ def hold_out(genomes: Mapping[str, Genome | Records], config: SplitConfig, seed:
             drawn = _draw_blocks(genomes, loose, config, seed)
         case "group":
             drawn = _draw_groups(genomes, config, seed)
-    of_genomes = {
-        prefix + contig: drawn.contigs.validation[prefix + contig]
-        for prefix, genome in _genomes(genomes)
-        for contig in genome.contigs
-    }
-    named = drawn.contigs.validation_contigs
     return HeldOut(
-        Assignment(drawn.contigs.block_bp, of_genomes),
+        _of_genomes(drawn.contigs, genomes),
         tuple(
             None
             if isinstance(found, Genome)
             else _splits_of(prefix, found, drawn, whole=config.by == "group")
             for prefix, found in genomes.items()
         ),
-        tuple(name for name in named if name not in loose),
+        tuple(name for name in drawn.contigs.validation_contigs if name not in loose),
     )
+
+
+def _of_genomes(drawn: Assignment, genomes: Mapping[str, Genome | Records]) -> Assignment:
+    """Return the split of the contigs of genomes alone."""
+    names = (prefix + name for prefix, genome in _genomes(genomes) for name in genome.contigs)
+    return Assignment(drawn.block_bp, {name: drawn.validation[name] for name in names})
 
 
 def _genomes(genomes: Mapping[str, Genome | Records]) -> Iterator[tuple[str, Genome]]:
@@ -215,16 +215,19 @@ def _draw_groups(genomes: Mapping[str, Genome | Records], config: SplitConfig, s
             first = grouper.num_sequences
             for one, other in _overlapping(found):
                 grouper.link(first + one, first + other)
-        genome = found.genome if isinstance(found, Records) else found
-        for contig, length in genome.contigs.items():
-            step = length if isinstance(found, Records) else config.block_bp
-            for block in _blocks(genome.letters(contig), step):
-                bases.setdefault(prefix + contig, []).append(_num_bases(block))
-                grouper.add(block.tobytes().decode("ascii"))
+            for name, length in found.genome.contigs.items():
+                bases[prefix + name] = [length]  # also of N alone, which follows its group
+                grouper.add(found.genome.letters(name).tobytes().decode("ascii"))
+        else:
+            for contig in found.contigs:
+                bases[prefix + contig] = []
+                for block in _blocks(found.letters(contig), config.block_bp):
+                    bases[prefix + contig].append(_num_bases(block))
+                    grouper.add(block.tobytes().decode("ascii"))
     groups = iter(grouper.groups().tolist())
     by_contig = {name: list(islice(groups, len(blocks))) for name, blocks in bases.items()}
     drawn = assign({}, config, seed, bases, by_contig)
-    return _Drawn(drawn, drawn)
+    return _Drawn(_of_genomes(drawn, genomes), drawn)
 
 
 def _overlapping(records: Records) -> Iterator[tuple[int, int]]:

@@ -18,7 +18,7 @@ of 1 Mbp the median is 0.021, and 0.028 is exceeded by one pair of ten; between 
 is 0.010, and 0.042 is exceeded by one pair of a hundred. At a share of 0.02 nearly all blocks are
 one group, at 0.05 the known segmental duplications are.
 
-Memory: 8 bytes for each sampled k-mer, and 60 while groups are made. At a share of 0.05 and blocks
+Memory: 8 bytes for each sampled k-mer, and 36 while groups are made. At a share of 0.05 and blocks
 of 1 Mbp one k-mer of 500 is sampled: 0.1 bytes a base.
 """
 
@@ -101,12 +101,16 @@ class HomologyGrouper:
         """Return the number of the first sequence of each one's group, int64."""
         hashes = np.frombuffer(self._hashes, np.uint64)
         ends = np.frombuffer(self._ends, np.uint64).astype(np.int64)
-        owners = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0)).astype(np.uint32)
+        owners = np.repeat(np.arange(len(ends), dtype=np.uint32), np.diff(ends, prepend=0))
         order = np.argsort(hashes, kind="stable")
+        place = np.empty(len(order), np.uint32 if len(order) < 1 << 32 else np.int64)
+        place[order] = np.arange(len(order), dtype=place.dtype)
+        hashes, owners = hashes[order], owners[order]
+        del order
         groups = np.arange(len(ends))
         for one, other in self._links:
             _join(groups, one, other)
-        _link(hashes[order], owners[order], np.argsort(order), ends, self.share, groups)
+        _link(hashes, owners, place, ends, self.share, groups)
         return groups
 
 
@@ -114,7 +118,7 @@ class HomologyGrouper:
 def _link(
     hashes: NDArray[np.uint64],
     owners: NDArray[np.uint32],
-    place: NDArray[np.int64],
+    place: NDArray[np.uint32 | np.int64],
     ends: NDArray[np.int64],
     share: float,
     groups: NDArray[np.int64],
@@ -125,8 +129,8 @@ def _link(
     one sequence after the other are. `groups` holds each sequence's own number, and gets the lowest
     of its group.
     """
-    starts = np.empty(len(hashes), np.int64)  # where the hashes equal to each begin and end
-    stops = np.empty(len(hashes), np.int64)
+    starts = np.empty_like(place)  # where the hashes equal to each begin and end
+    stops = np.empty_like(place)
     sizes = np.zeros(len(ends), np.int64)
     first = 0
     for at in range(1, len(hashes) + 1):
@@ -142,9 +146,10 @@ def _link(
     for one in range(len(ends)):
         num_touched = 0
         for i in place[start : ends[one]]:
-            if stops[i] - starts[i] > MOST_SEQUENCES:
+            begin, end = np.int64(starts[i]), np.int64(stops[i])
+            if end - begin > MOST_SEQUENCES:
                 continue
-            for j in range(starts[i], stops[i]):
+            for j in range(begin, end):
                 other = np.int64(owners[j])
                 if other < one:
                     if not shared[other]:

@@ -25,13 +25,14 @@ from helixlm.data.download import read_downloads
 from helixlm.errors import InputError
 
 _ENDINGS = {
-    kind: re.compile(rf"\.({ends})$", re.IGNORECASE)
+    kind: re.compile(rf"{ends}$", re.IGNORECASE)
     for kind, ends in {
-        "cds": r"cds[^/]*\.(fa|fna|fasta)(\.b?gz)?",  # Ensembl's .cds.all.fa.gz
-        "fasta": r"(fa|fna|fasta|ffn)(\.b?gz)?|2bit",
-        "vcf": r"vcf(\.b?gz)?|bcf",
-        "gff": r"gff3?(\.b?gz)?",
-        "bed": r"bed(\.b?gz)?",
+        # such as Ensembl's .cds.all.fa.gz and NCBI's _cds_from_genomic.fna.gz
+        "cds": r"[._]cds[._]([^/]*\.)?(fa|fna|fasta)(\.b?gz)?",
+        "fasta": r"\.((fa|fna|fasta|ffn)(\.b?gz)?|2bit)",
+        "vcf": r"\.(vcf(\.b?gz)?|bcf)",
+        "gff": r"\.gff3?(\.b?gz)?",
+        "bed": r"\.bed(\.b?gz)?",
     }.items()
 }
 _KINDS = ("fasta", "cds", "dataset")
@@ -91,19 +92,21 @@ class Source(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> "Source":
         given = [name for name in _KINDS if getattr(self, name)]
-        if len(given) != 1:
+        if not given:
+            raise ValueError("no sequence: expected fasta, cds or dataset, found none of them")
+        if len(given) > 1:
             raise ValueError(
-                f"found {' and '.join(given) or 'none'} of {', '.join(_KINDS)}, expected one of "
-                "them; give several as genomes of their own"
+                f"found {' and '.join(given)}, expected one of fasta, cds and dataset: list each "
+                "as a genome of its own (--sources)"
             )
         misplaced = [name for name in ("vcf", "gff", "bed") if getattr(self, name)]
         if misplaced and not self.fasta:
             raise ValueError(
-                f"found {' and '.join(misplaced)} beside {given[0]}, whose sequences have no "
-                "coordinates of a genome: leave it out, or give the genome (fasta)"
+                f"found {' and '.join(misplaced)} beside {given[0]}, and no genome that they have "
+                "coordinates of: leave them out, or give the genome (fasta)"
             )
         if not self.dataset and (self.column or self.dataset_split != "train"):
-            raise ValueError("column and dataset_split go with dataset, and none is given")
+            raise ValueError("found column or dataset_split, expected a dataset with them")
         return self
 
     @property

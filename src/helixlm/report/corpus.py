@@ -15,6 +15,8 @@ from helixlm.version import __version__
 
 MOST_BARS = 24
 """contigs and species that are drawn; the rest is one bar"""
+MOST_NAMES = 100
+"""contigs that are named"""
 BASES = "ACGTN"
 WORDS = {"train": "training", "validation": "validation"}
 
@@ -71,6 +73,7 @@ def render_corpus(manifest: CorpusManifest) -> str:
             softmasked=whole.softmasked_bases / max(1, whole.bases),
             gc=_gc(whole),
             contigs=_amounts(whole.contigs, "contigs", "Bases in windows, by contig"),
+            held_out=_names(manifest.validation_contigs),
             species=_species(manifest),
             variants=_amounts(whole.variants, "variants", "Alleles applied, by kind"),
             skipped=sorted(whole.skipped_variants.items()),
@@ -144,6 +147,12 @@ def _contigs(file: InputFile | OtherFile) -> str:
         return ""
     name = "contig" if file.contigs else "record"
     return f"{count(file.num_contigs)} {name}{'s' if file.num_contigs > 1 else ''}, "
+
+
+def _names(names: tuple[str, ...]) -> str:
+    """Return the first names, and how many are left."""
+    rest = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {count(rest)} others" if rest > 0 else "")
 
 
 def _letters(tally: Tally) -> list[tuple[str, int]]:
