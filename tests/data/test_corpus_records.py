@@ -1,5 +1,6 @@
 """Corpora of coding sequences and of columns of datasets, against the records in them."""
 
+import gc
 import hashlib
 import logging
 import sys
@@ -45,6 +46,13 @@ RECORDS = [
 ]
 LOOSE = [record._replace(place=None) for record in RECORDS]
 HELD = SplitConfig(validation_contigs=("2",))
+
+
+@pytest.fixture(autouse=True)
+def collect():
+    """Let the files that are still open be closed while the warnings of this module are ignored."""
+    yield
+    gc.collect()
 
 
 def prepare(output, source, **arguments):

@@ -34,6 +34,14 @@ def corpus(tmp_path):
     return open_corpus(tmp_path / "corpus")
 
 
+def test_many_contigs_are_not_all_named(corpus):
+    names = tuple(f"NC_{i:06d}" for i in range(5000))
+    many = corpus.manifest.model_copy(update={"validation_contigs": names})
+    page = render_corpus(many)
+    assert "NC_000099 and 4,900 others." in page
+    assert "NC_000100" not in page
+
+
 def text_of(element):
     return " ".join("".join(element.itertext()).split())
 
