@@ -80,6 +80,7 @@ def test_by_group_what_shares_sequence_or_bases_stays_together(tmp_path):
         found += [
             Cds(f"long{i}", text, ("1", gene, gene + 5000, "+")),
             Cds(f"isoform{i}", text[100:400], ("1", gene, gene + 5000, "+")),
+            Cds(f"inner{i}", letters(f"i{i}", 90), ("1", gene + 100, gene + 200, "-")),
             Cds(f"nested{i}", letters(f"n{i}", 300), ("1", gene + 4000, gene + 6000, "-")),
             Cds(f"beside{i}", letters(f"b{i}", 300), ("1", gene + 6000, gene + 7000, "-")),
             Cds(f"copy{i}", letters(f"c{i}", 200) + text[:300]),
@@ -90,7 +91,7 @@ def test_by_group_what_shares_sequence_or_bases_stays_together(tmp_path):
     for seed in range(4):
         got = splits_of(records, config, seed)
         for i in range(20):
-            linked = {got[f"{name}{i}"] for name in ("long", "isoform", "nested", "copy")}
+            linked = {got[f"{name}{i}"] for name in ("long", "isoform", "inner", "nested", "copy")}
             assert len(linked) == 1
             apart += got[f"beside{i}"] not in linked
         share = sum(len(r.sequence) for r in found if got[r.name]) / sum(
