@@ -1,10 +1,10 @@
 """helixlm: from a genome to a DNA language model that can be trusted.
 
 The verbs of the command line are functions here, with the same names for the same arguments:
-`simulate`, `download`, `prepare`, `train_tokenizer`, `pretrain`, `finetune`, `compare`, `predict`,
-`demo`; `load` returns a model and its tokenizer, `load_recipe` a configuration. Importing this
-package is fast: torch and the other heavy libraries are imported when a function that needs them
-is first used.
+`simulate`, `download`, `prepare`, `push_corpus`, `fetch_corpus`, `train_tokenizer`, `pretrain`,
+`finetune`, `compare`, `predict`, `demo`; `load` returns a model and its tokenizer, `load_recipe` a
+configuration. Importing this package is fast: torch and the other heavy libraries are imported when
+a function that needs them is first used.
 """
 
 import importlib
@@ -16,6 +16,7 @@ _HOMES = {
     "compare": "helixlm.tasks.compare",
     "demo": "helixlm.pipeline.demo",
     "download": "helixlm.data.download",
+    "fetch_corpus": "helixlm.data.hub",
     "finetune": "helixlm.tasks.finetune",
     "list_recipes": "helixlm.recipes.load",
     "load": "helixlm.inference",
@@ -23,6 +24,7 @@ _HOMES = {
     "predict": "helixlm.inference",
     "prepare": "helixlm.pipeline.prepare",
     "pretrain": "helixlm.pipeline.pretrain",
+    "push_corpus": "helixlm.pipeline.hub",
     "simulate": "helixlm.data.simulate",
     "train_tokenizer": "helixlm.pipeline.prepare",
 }

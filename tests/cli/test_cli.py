@@ -8,12 +8,14 @@ import logging
 import subprocess
 import sys
 
+import pysam
 import pytest
 from rich.console import Console
 from tests.data.record_files import Cds, letters, write_cds, write_table
 
 from helixlm.cli import progress
 from helixlm.cli.main import LogLines, repeat_options
+from helixlm.data.corpus import open_corpus
 from helixlm.data.simulate import simulate, small_config
 from helixlm.data.store import open_store
 from helixlm.pipeline.pretrain import pretrain
@@ -23,6 +25,7 @@ VERBS = [
     "simulate",
     "recipes",
     "prepare",
+    "push",
     "pretrain",
     "finetune",
     "predict",
@@ -281,6 +284,24 @@ def test_methods(helixlm, trained, world, tmp_path):
     status, out, err = helixlm(*common, *test, "--methods", "majority", "-o", tmp_path / "majority")
     assert status == 0, err
     assert "Next: the same command with --methods all" in out
+
+
+def test_regions_of_weight_0_are_left_out(helixlm, world, tmp_path):
+    with pysam.FastaFile(str(world.fasta())) as genome:
+        lengths = dict(zip(genome.references, genome.lengths, strict=True))
+    regions = tmp_path / "regions.bedgraph"
+    regions.write_text("".join(f"{name} 0 {bp // 2} 0\n" for name, bp in lengths.items()))
+    common = ["prepare", "--recipe", "demo", "--fasta", world.fasta()]
+    status, out, err = helixlm(*common, "--weights", regions, "-o", tmp_path / "corpus")
+    assert status == 0, err
+    assert "bases, windows that a weight below 1 left out" in out
+    corpus = open_corpus(tmp_path / "corpus")
+    assert all(w.end > lengths[w.contig] // 2 for w in corpus.iter_windows("train"))
+    assert any(w.end <= lengths[w.contig] // 2 for w in corpus.iter_windows("validation"))
+    regions.write_text("nowhere 0 9 1\n")
+    status, out, err = helixlm(*common, "--weights", regions, "-o", tmp_path / "other")
+    assert status == 1
+    assert "regions.bedgraph:1: no contig 'nowhere': found" in err
 
 
 def test_stage_by_stage_gives_the_same_store(helixlm, world, tmp_path):

@@ -21,6 +21,7 @@ from helixlm.data.leaks import check_leaks
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import SplitConfig, SplitError
+from helixlm.data.weights import WeightConfig
 from helixlm.data.window_files import CorpusSplit
 from helixlm.data.windows import (
     DnabertWindows,
@@ -131,7 +132,7 @@ def test_the_manifest_says_what_it_was_made_from(fasta, tmp_path):
             data = (tmp_path / "corpus" / shard.file).read_bytes()
             assert (shard.bytes, shard.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     content = json.loads((tmp_path / "corpus" / "manifest.json").read_text())
-    assert (content["format"], content["format_version"]) == ("helixlm corpus", 2)
+    assert (content["format"], content["format_version"]) == ("helixlm corpus", 3)
     assert open_corpus(tmp_path / "corpus").manifest == manifest
 
 
@@ -321,11 +322,11 @@ def test_an_interrupted_run_goes_on_with_what_is_finished(fasta, tmp_path, monke
     whole = prepare(fasta, tmp_path / "whole")
     cut, cuts = corpus_rows.cut, []
 
-    def failing(letters, contig, config, seed, start, stop):
+    def failing(letters, contig, config, seed, start, stop, **more):
         cuts.append((contig, start))
         if len(cuts) == 4:
             raise OSError("the cable came loose")
-        return cut(letters, contig, config, seed, start, stop)
+        return cut(letters, contig, config, seed, start, stop, **more)
 
     monkeypatch.setattr(corpus_rows, "cut", failing)
     with pytest.raises(OSError, match="the cable came loose"):
@@ -350,11 +351,14 @@ def test_a_full_disk_is_said_and_the_run_goes_on_after_it(fasta, tmp_path, small
 
 def test_any_number_of_workers_writes_the_same_bytes(fasta, tmp_path, monkeypatch):
     second = write_fasta(tmp_path / "second.fa", {"chr1": random_contig("z", 9000)})
+    regions = tmp_path / "regions.bedgraph"
+    regions.write_text("chr1 100 7000 0.5\nchr2 0 1000 2.5\n")
     sources = [
-        Source(fasta=fasta, species="one", group="fungi"),
+        Source(fasta=fasta, species="one", group="fungi", weights=regions),
         Source(fasta=second, species="two", weight=1.5),
     ]
-    settings = {"windows": WINDOWS, "split": BY_BLOCK}
+    weights = WeightConfig(species_exponent=0.3, contigs={"one:chr3": 0.7})
+    settings = {"windows": WINDOWS, "split": BY_BLOCK, "weights": weights}
     # Children import the modules anew, so their tasks must not depend on what is patched here.
     monkeypatch.setattr(corpus_tasks, "TASK_BP", 2000)
     manifest = prepare_corpus(sources, tmp_path / "1", **settings)

@@ -23,6 +23,7 @@ from helixlm.data.leaks import check_leaks
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import SplitConfig
+from helixlm.data.weights import WeightConfig, WeightError
 from helixlm.data.windows import (
     CodingWindows,
     FeatureWindows,
@@ -220,6 +221,25 @@ def test_duplicates_and_weights_count_letters(tmp_path):
     kept = sum(len(row[4]) for row in rows_of(tmp_path / "half"))
     assert manifest.dropped_bases["weight"] > 0
     assert kept + manifest.dropped_bases["weight"] == manifest.inputs[0].num_bases
+
+
+@pytest.mark.parametrize("windows", [CodingWindows(), FixedWindows(length_bp=20)])
+@pytest.mark.parametrize("duplicates", [None, DuplicateConfig()])
+def test_weights_of_chromosomes_hold_for_records(cds, tmp_path, windows, duplicates):
+    settings = {"windows": windows, "duplicates": duplicates}
+    prepare(tmp_path / "once", Source(cds=cds), **settings)
+    weights = WeightConfig(contigs={"1": 0, "3": 2})
+    manifest = prepare(tmp_path / "c", Source(cds=cds), weights=weights, **settings)
+    chromosomes = {record.name: record.place[0] for record in RECORDS}
+    once = rows_of(tmp_path / "once", "train")
+    kept = [row for row in once if chromosomes.get(row[0], row[0]) == "3"]
+    assert rows_of(tmp_path / "c", "train") == [row for row in kept for _ in range(2)]
+    left_out = sum(len(row[4]) for row in once if row not in kept)
+    assert manifest.dropped_bases["weight"] == left_out > 0
+    assert rows_of(tmp_path / "c", "validation") == rows_of(tmp_path / "once", "validation")
+    with pytest.raises(WeightError, match="no contig 'T0': found '1', '2', '3'"):
+        other = WeightConfig(contigs={"T0": 0})
+        prepare(tmp_path / "d", Source(cds=cds), weights=other, **settings)
 
 
 def test_genomes_and_records_of_several_species(cds, tmp_path):

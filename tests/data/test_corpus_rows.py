@@ -1,5 +1,7 @@
 """Corpora with haplotypes, coding sequences, features and intervals, against their genome."""
 
+from collections import Counter
+
 import pysam
 import pysam.bcftools
 import pytest
@@ -88,6 +90,32 @@ def test_both_haplotypes_of_one_individual_take_the_place_of_a_window(fasta, tmp
     tallies = manifest.sources[0].tallies
     assert tallies["train"].variants.keys() == {"SNV", "DEL"}
     assert manifest.splits["train"].num_windows == 30 + 60
+
+
+@pytest.mark.parametrize("duplicates", [None, DuplicateConfig(remove="exact")])
+def test_training_on_both_strands(fasta, tmp_path, duplicates):
+    vcf = write_vcf(tmp_path / "people.vcf")
+    found = {}
+    for both in (False, True):
+        prepare_corpus(
+            [Source(fasta=fasta, vcf=vcf, weight=1.4)],
+            tmp_path / f"{both}",
+            windows=FixedWindows(length_bp=200, both_strands=both),
+            split=SPLIT,
+            duplicates=duplicates,
+        )
+        found[both] = {
+            split: [*open_corpus(tmp_path / f"{both}").iter_windows(split)]
+            for split in ("train", "validation")
+        }
+    one, two = found[False], found[True]
+    assert two["validation"] == one["validation"]
+    assert two["train"][::2] == one["train"]
+    complement = str.maketrans("ACGTacgt", "TGCAtgca")
+    for forward, turned in zip(two["train"][::2], two["train"][1::2], strict=True):
+        assert turned.sequence == forward.sequence.translate(complement)[::-1]
+        assert (forward.strand, turned.strand) == ("+", "-")
+        assert turned._replace(sequence=forward.sequence, strand="+") == forward
 
 
 def test_named_samples_and_the_reference_alone(fasta, tmp_path):
@@ -201,7 +229,27 @@ def test_windows_that_repeat_others_are_left_out(tmp_path, remove):
     assert sum(tally.windows for tally in manifest.sources[0].tallies.values()) == 50
 
 
-def test_copies_and_no_duplicates_contradict_each_other(fasta, tmp_path):
-    source = Source(fasta=fasta, species="S", weight=2)
-    with pytest.raises(SourceError, match=r"S: weight 2.0 asks for copies of windows"):
-        prepare_corpus([source], tmp_path / "c", duplicates=DuplicateConfig())
+def test_weights_leave_out_and_copy_both_haplotypes_of_a_window(fasta, tmp_path):
+    vcf = write_vcf(tmp_path / "people.vcf")
+    regions = tmp_path / "regions.bedgraph"
+    regions.write_text("chr1 0 1000 0\nchr1 1000 2000 2\n")
+    settings = {"windows": FixedWindows(length_bp=200), "split": SPLIT, "seed": 3}
+    manifests = {
+        name: prepare_corpus([Source(fasta=fasta, vcf=vcf, **files)], tmp_path / name, **settings)
+        for name, files in (("plain", {}), ("weighed", {"weights": regions}))
+    }
+    expected = []
+    for row in rows_of(tmp_path / "plain"):
+        inside = row.contig == "chr1" and row.start < 2000
+        expected += [row] * (2 * (row.start >= 1000) if inside else 1)
+    assert rows_of(tmp_path / "weighed") == expected
+    assert manifests["weighed"].dropped_bases["weight"] == 1000  # once, not by haplotype
+    # What is applied to windows that are left out is not counted.
+    first = Source(fasta=fasta, vcf=vcf, bed=tmp_path / "first.bed")
+    first.bed.write_text("chr1 0 1000\nchr2 0 200\n")
+    left_out = prepare_corpus([first], tmp_path / "first", **settings)
+    applied = [
+        Counter(manifest.sources[0].tallies["train"].variants)
+        for manifest in (manifests["plain"], left_out, manifests["weighed"])
+    ]
+    assert applied[0] - applied[1] == applied[2]

@@ -15,12 +15,15 @@ from tests.data.window_laws import codes, cut_text, dropped_of, spans_of, window
 from helixlm.data import runs
 from helixlm.data.repeats import (
     GRCH38,
+    MOST_REPORTS,
+    RepeatReport,
     Selection,
     find_threshold,
     find_unmasked,
     paper_fraction,
     report_repeats,
     select_pieces,
+    summarize,
 )
 from helixlm.data.windows import RepeatFreeWindows, Window
 
@@ -158,11 +161,11 @@ def test_the_report_counts_what_is_there(contig, threshold, piece):
         "num_stranded": stranded,
         "num_pieces": len(starts),
         "kept_bp": len(kept),
-        "kept_fraction": len(kept) / len(contig),
         "kept_masked_bp": sum(contig[place].islower() for place in kept),
         "shared_bp": len(starts) * piece - len(kept),
         "paper_fraction": None,
     }
+    assert report.kept_fraction == len(kept) / len(contig)
     intervals = selection.kept_intervals()
     assert {place for a, b in intervals.tolist() for place in range(a, b)} == kept
     assert (intervals[1:, 0] > intervals[:-1, 1]).all()
@@ -196,6 +199,30 @@ def test_intervals_that_touch_are_one():
     assert selection.kept_intervals().tolist() == [[0, 20], [25, 42], [50, 60]]
     assert selection.kept_bp == 47
     assert Selection(10, 4, np.zeros(0, np.int64), 0).kept_intervals().shape == (0, 2)
+
+
+def report_of(contig, threshold, name):
+    masked = find_unmasked(codes(contig))
+    return report_repeats(name, masked, select_pieces(masked, threshold, 10))
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(masked_contigs, min_size=1, max_size=30), st.integers(1, 9), st.data())
+def test_sums_do_not_depend_on_the_parts(contigs, threshold, data):
+    reports = [report_of(text, threshold, f"chr{i}") for i, text in enumerate(contigs)]
+    whole = summarize(reports)
+    assert whole.num_contigs == len(contigs)
+    for name, amount in whole.total:
+        assert amount == sum(getattr(report, name) for report in reports)
+    slow = sum(len(kept_places(slow_starts(text, threshold, 10)[0], 10)) for text in contigs)
+    assert whole.total.kept_fraction == slow / sum(map(len, contigs))
+    order = sorted(range(len(contigs)), key=lambda i: (-len(contigs[i]), i))
+    assert [r.contig for r in whole.largest] == [f"chr{i}" for i in order[:MOST_REPORTS]]
+    assert set(whole.largest) <= set(reports)
+    border = data.draw(st.integers(0, len(contigs)))
+    parts = [summarize(reports[:border]), summarize(reports[border:])]
+    assert summarize([part for part in parts if part]) == whole
+    assert summarize([]) is None
 
 
 def test_the_papers_fractions():
@@ -240,6 +267,14 @@ def test_windows_are_the_pieces(contig, piece, threshold):
     found = find_threshold(find_unmasked(codes(contig)), 0.3, piece)
     starts, _ = slow_starts(contig, found, piece)
     assert spans_of(cut_text(contig, searched)) == [(start, start + piece) for start in starts]
+
+
+def test_cutting_reports_what_it_keeps():
+    contig = "ACGTAt" + "t" * 10 + "NNN" + "ACGTAC" + "n"
+    found: list[RepeatReport] = []
+    config = RepeatFreeWindows(length_bp=10, kept_fraction=0.3)
+    cut_text(contig, config, report=found.append)
+    assert found == [report_of(contig, 5, "chr1")]
 
 
 def test_shares_beyond_one_are_refused():

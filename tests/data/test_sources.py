@@ -10,7 +10,8 @@ from helixlm.data.sources import Source, SourceError, prefix_of, read_sources
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("one.fa", "two.fa.gz", "people.vcf.gz", "genes.gff3", "some.bed"):
+    names = ("one.fa", "two.fa.gz", "people.vcf.gz", "genes.gff3", "some.bed", "some.bedgraph")
+    for name in names:
         (tmp_path / name).write_text("x")
     return tmp_path
 
@@ -33,6 +34,7 @@ def test_a_list_is_read_with_paths_beside_it(folder):
   vcf: people.vcf.gz
   gff: genes.gff3
   bed: some.bed
+  weights: some.bedgraph
 """
     expected = [
         Source(species="A b", assembly="a1", group="fungi", fasta=(folder / "one.fa",), weight=2),
@@ -42,8 +44,16 @@ def test_a_list_is_read_with_paths_beside_it(folder):
             vcf=(folder / "people.vcf.gz",),
             gff=folder / "genes.gff3",
             bed=folder / "some.bed",
+            weights=folder / "some.bedgraph",
         ),
     ]
+    assert expected[1].others == (
+        ("vcf", folder / "people.vcf.gz"),
+        ("gff", folder / "genes.gff3"),
+        ("bed", folder / "some.bed"),
+        ("weights", folder / "some.bedgraph"),
+    )
+    assert expected[1].files == (folder / "two.fa.gz", *(path for _, path in expected[1].others))
     assert read_sources(write(folder, text)) == expected
     indented = "sources:" + text.replace("\n", "\n  ")
     assert read_sources(write(folder, indented)) == expected

@@ -95,6 +95,17 @@ def test_no_input(tmp_path):
         list(training_sequences([tmp_path]))
 
 
+def test_a_genome_without_a_soft_mask_has_no_repeats_to_leave_out(tmp_path, caplog):
+    text = letters("unmasked", 9000)
+    kind = ["windows.kind=repeatfree", "windows.length_bp=500", "split.by=block"]
+    for name, masked in (("upper", text), ("masked", text[:8000] + text[8000:].lower())):
+        caplog.clear()
+        (tmp_path / f"{name}.fa").write_text(f">one\n{masked}\n")
+        overrides = [*kind, "split.block_bp=1000"]
+        prepare("dnagrinder", tmp_path / name, fasta=[tmp_path / f"{name}.fa"], overrides=overrides)
+        assert ("no base is in lower case" in caplog.text) == (name == "upper")
+
+
 def test_iterative_takes_each_file_as_a_part(tmp_path):
     files = [tmp_path / name for name in ("a.txt", "b.txt")]
     for seed, path in enumerate(files):

@@ -167,6 +167,12 @@ def test_rows_that_the_padding_id_makes_too_long(world, tmp_path):
     assert long.training.finished
 
 
+def test_a_recipe_that_ends_with_its_corpus(tmp_path):
+    with pytest.raises(InputError, match=r"'dnabert' has no model yet.*prepare --recipe dnabert\)"):
+        pretrain("dnabert", tmp_path / "run", fasta=["genome.fa"])
+    assert not (tmp_path / "run").exists()
+
+
 def test_nothing_to_train_on(tmp_path, run):
     with pytest.raises(InputError, match="nothing to train on: give FASTA files"):
         pretrain("demo", tmp_path / "run")
@@ -221,7 +227,8 @@ def test_the_tokenizer_of_the_model_knows_how_much_the_model_takes(run, world, t
 
 def test_the_recipe_of_a_run_on_a_corpus_is_the_one_that_made_the_corpus(world, tmp_path, caplog):
     contig, *_ = world.contigs_of_split("dev")
-    cut = ["windows.max_bp=300", f"split.validation_contigs=[{contig}]", "seed=4"]
+    weights = "weights.contigs={'*': 0.5}"
+    cut = ["windows.max_bp=300", f"split.validation_contigs=[{contig}]", weights, "seed=4"]
     corpus = prepare("demo", tmp_path / "corpus", fasta=[world.fasta()], overrides=cut)
     caplog.set_level("INFO")
     made = pretrain("demo", tmp_path / "run", corpus=corpus.path, overrides=TINY, device="cpu")
@@ -229,6 +236,7 @@ def test_the_recipe_of_a_run_on_a_corpus_is_the_one_that_made_the_corpus(world, 
     saved = yaml.safe_load((made.run / "recipe.yaml").read_text())
     assert saved["windows"]["max_bp"] == 300
     assert saved["split"]["validation_contigs"] == [contig]
+    assert saved["weights"]["contigs"] == {"*": 0.5}
     page = write_run_report(made.run).read_text()
     first, second = (
         line for line in html.unescape(page).splitlines() if "--recipe recipe.yaml" in line

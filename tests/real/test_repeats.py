@@ -1,10 +1,16 @@
 """dnaGrinder's selection on soft-masked human sequence, against a plain reading of the letters."""
 
+import functools
+
 import numpy as np
 import pytest
 
+from helixlm.data.corpus import open_corpus
 from helixlm.data.fasta import iter_chunks
+from helixlm.data.prepare import prepare_corpus
 from helixlm.data.repeats import find_threshold, find_unmasked, report_repeats, select_pieces
+from helixlm.data.sources import Source
+from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import Dropped, RepeatFreeWindows, cut
 
 PIECES = {
@@ -66,3 +72,42 @@ def test_windows_and_dropped_stretches_are_the_contig(human):
             assert segment.sequence.encode() == letters[segment.start : segment.end].tobytes()
         covered[segment.start : segment.end] = True
     assert covered.all()
+
+
+def test_the_bins_of_a_corpus_are_what_was_selected(human, tmp_path):
+    name, letters = human
+    fasta = tmp_path / "genome.fa"
+    fasta.write_bytes(b">" + name.encode() + b"\n" + letters.tobytes() + b"\n")
+    split = SplitConfig(by="block", block_bp=200_000)
+    windows = RepeatFreeWindows()
+    manifest = prepare_corpus(
+        [Source(fasta=fasta)], tmp_path / "corpus", windows=windows, split=split
+    )
+    (found,) = manifest.coverage
+    (report,) = manifest.repeats.largest
+    masked = find_unmasked(letters)
+    pieces = select_pieces(masked, report.min_run_bp)
+    assert report == report_repeats(name, masked, pieces)
+    kinds = {split: np.zeros(len(letters), bool) for split in ("train", "validation")}
+    for start in pieces.starts.tolist():
+        blocks = {start // 200_000, (start + 12_199) // 200_000}
+        held_out = found_in(tmp_path / "corpus", start)
+        assert held_out is not None or len(blocks) == 2
+        if held_out is not None:
+            kinds[held_out][start : start + 12_200] = True
+    kinds["n"] = (letters | 32) == ord("n")
+    kinds["softmasked"] = (letters >= ord("a")) & ~kinds["n"]
+    assert found.bin_bp == -(-len(letters) // 200)
+    for kind, flags in kinds.items():
+        bins = [flags[low : low + found.bin_bp].sum() for low in range(0, len(flags), found.bin_bp)]
+        assert list(getattr(found, kind)) == bins
+
+
+@functools.cache
+def starts_in(folder, split):
+    return {row.start for row in open_corpus(folder).iter_windows(split)}
+
+
+def found_in(folder, start):
+    """The split of the piece that begins at a place, or None."""
+    return next((s for s in ("train", "validation") if start in starts_in(folder, s)), None)

@@ -13,6 +13,7 @@ from helixlm.recipes.load import (
     recipe_text,
     recipe_yaml,
 )
+from helixlm.tokenizers.build import build_tokenizer
 
 
 def parameters(recipe):
@@ -48,6 +49,51 @@ def test_the_published_ids_are_a_switch():
     encoder = recipe.model.encoder(vocab_size=1024, pad_token_id=3)
     assert encoder.pad_token_id == 1
     assert num_parameters(encoder) == 19_968_512
+
+
+@pytest.mark.parametrize(
+    ("name", "windows", "tokenizer", "row_tokens", "rows"),
+    [
+        ("dnabert", {"kind": "dnabert", "mode": "cut", "k": 6, "n": "split"}, 4101, 512, 2000),
+        ("dnabert2", {"kind": "fixed", "length_bp": 1000, "n": "split"}, 4096, 128, 4096),
+        ("dnagrinder", {"kind": "repeatfree", "length_bp": 12_200}, 4096, 2314, 256),
+        ("book", {"kind": "coding"}, 23, 512, 16),
+        (
+            "nt",
+            {"kind": "pieces", "chunk_bp": 12_000, "overlap_bp": 100, "iupac": "n"},
+            4107,
+            2048,
+            512,
+        ),
+        (
+            "hyenadna",
+            {"kind": "features", "of": "bed", "upstream_bp": 0, "downstream_bp": 1024},
+            12,
+            1026,
+            256,
+        ),
+    ],
+)
+def test_corpora_of_published_models_are_recipes(name, windows, tokenizer, row_tokens, rows):
+    """Windows, sizes of vocabularies and batches as published; the models come later."""
+    recipe = load_recipe(name)
+    assert windows.items() <= recipe.windows.model_dump().items()
+    assert (recipe.batches.row_tokens, recipe.batches.rows) == (row_tokens, rows)
+    text = [] if not recipe.tokenizer.needs_text else ["ACGT" * 5000]
+    size = build_tokenizer(recipe.tokenizer, text).vocab_size
+    assert size == tokenizer or (recipe.tokenizer.vocab_size == tokenizer and size < tokenizer)
+    drawn = {"drawn_bp": 12_000, "jitter_bp": 200}.items()
+    assert (name in ("nt", "dnagrinder")) == (recipe.batches.packing == "drawn")
+    assert recipe.batches.packing != "drawn" or drawn <= recipe.batches.model_dump().items()
+    assert recipe.model is None
+
+
+def test_a_recipe_without_a_model_gets_one_from_its_overrides():
+    recipe = load_recipe("nt", ["model.max_positions=2050", "train.micro_rows=8"])
+    assert recipe.model.max_positions == 2050
+    overlapping = ["model.max_positions=514", "train.micro_rows=8"]
+    with pytest.raises(RecipeError, match="the tokenizer's k-mers overlap by 5 bases"):
+        load_recipe("dnabert", overlapping)
 
 
 def test_the_mini_recipe_has_one_to_three_million_parameters():
@@ -161,10 +207,21 @@ def test_all_problems_are_told_at_once_with_their_place(tmp_path):
         (["nonsense"], "expected section.key=value, such as model.hidden_size=256"),
         (["seed.deep=1"], "'seed' is a value, not a section"),
         (["model.hidden_size=[1"], "the value is not YAML"),
+        (
+            ["batches.packing=drawn", "tokenizer.preset=nt-v2", "batches.row_tokens=500"],
+            "batches.row_tokens 500 holds at most 3,000 bp in tokens of up to 6 bp, and drawn "
+            "windows have 12,000",
+        ),
         (["windows.mim_bp=3"], "windows.mim_bp: unknown key; did you mean 'min_bp'?"),
         (["windows.max_bp=3"], "windows: max_bp 3: expected at least 257 with min_bp 256"),
         (["windows.kind=fixd"], "windows: Input tag 'fixd' found using 'kind' does not match any"),
         (["windows.kind=fixed"], "windows.length_bp: Field required"),
+        (
+            ["weights.contigs.chrM=-1"],
+            "weights.contigs.chrM: Input should be greater than or equal",
+        ),
+        (["weights.species_exponant=0"], "did you mean 'species_exponent'"),
+        (["duplicates.remov=exact"], "duplicates.remov: unknown key; did you mean 'remove'?"),
         (["modl.hidden_size=3"], "modl: unknown key; did you mean 'model'"),
     ],
 )
@@ -178,6 +235,17 @@ def test_the_largest_vocabulary_and_words_side_by_side_are_recipes():
     assert load_recipe("tinydnabert", sizes).tokenizer.vocab_size == 65_535
     words = ["tokenizer.kind=kmer", "tokenizer.overlap=false"]
     assert load_recipe("tinydnabert", words).tokenizer.overlap_bp == 0
+
+
+def test_weights_of_contigs_keep_their_order(tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        "base: tinydnabert\nweights: {contigs: {'*': 0.5, NC_1.1: 2}, species_exponent: 0.7}\n"
+    )
+    found = load_recipe(tmp_path / "a.yaml", ["weights.contigs.chrM=0"])
+    assert list(found.weights.contigs.items()) == [("*", 0.5), ("NC_1.1", 2), ("chrM", 0)]
+    assert found.weights.species_exponent == 0.7
+    (tmp_path / "b.yaml").write_text(recipe_yaml(found))
+    assert list(load_recipe(tmp_path / "b.yaml").weights.contigs) == ["*", "NC_1.1", "chrM"]
 
 
 def test_unknown_recipes_are_told(tmp_path):

@@ -4,12 +4,15 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from tests.data.record_files import Cds, write_cds, write_table
 
 from helixlm.data.corpus import open_corpus
+from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
-from helixlm.data.windows import FixedWindows
+from helixlm.data.weights import WeightConfig
+from helixlm.data.windows import CodingWindows, FixedWindows
 from helixlm.report.bars import bar_chart, histogram_chart
 from helixlm.report.corpus import describe_corpus, render_corpus
 
@@ -34,12 +37,21 @@ def corpus(tmp_path):
     return open_corpus(tmp_path / "corpus")
 
 
-def test_many_contigs_are_not_all_named(corpus):
-    names = tuple(f"NC_{i:06d}" for i in range(5000))
-    many = corpus.manifest.model_copy(update={"validation_contigs": names})
-    page = render_corpus(many)
-    assert "NC_000099 and 4,900 others." in page
-    assert "NC_000100" not in page
+def test_the_page_of_records(tmp_path):
+    cds = write_cds(
+        tmp_path / "a.fa", [Cds(f"T{i}", "ACGT", (f"{i % 3}", i, i + 9, "+")) for i in range(9)]
+    )
+    table = write_table(tmp_path / "b.csv", [Cds(f"x{i}", "ACGTA") for i in range(40)])
+    sources = [Source(cds=cds, species="one"), Source(dataset=table, species="two")]
+    split = SplitConfig(validation_contigs=("one:2", "two:row7"))
+    manifest = prepare_corpus(sources, tmp_path / "c", windows=CodingWindows(), split=split)
+    page = ElementTree.fromstring(render_corpus(manifest).partition("\n")[2])
+    text = text_of(page)
+    assert "9 records, SHA-256" in text
+    assert "40 records, SHA-256" in text
+    assert "Held out as a whole: one:2." in text
+    assert "two:records of no known contig" in text
+    assert "What was kept along them" not in text
 
 
 def text_of(element):
@@ -65,9 +77,61 @@ def test_the_page_has_the_figures_of_the_rows(corpus):
         assert "2 contigs, SHA-256" in cells[4]
         assert ".bed" in cells[4]
     assert "Held out as a whole: one:chr2." in text
+    bars = next(
+        svg for svg in page.iter("svg") if svg.find("desc").get("id") == "contigs-wide-about"
+    )
+    shown = dict(part.split(": ") for part in bars.find("desc").text.rstrip(".").split("; "))
+    assert shown == {
+        f"{species}:{contig}": str(len(text))
+        for species, genome in GENOMES.items()
+        for contig, text in genome.items()
+    }
     assert not list(page.iter("script"))
     bars = {text_of(title) for title in page.iter("title")}
     assert any("Length of the windows" in title for title in bars)
+
+
+def test_weights_of_species_stand_beside_their_names(tmp_path):
+    sources = []
+    for number, (species, genome) in enumerate(GENOMES.items()):
+        path = tmp_path / f"{number}.fa"
+        path.write_text("".join(f">{name}\n{text}\n" for name, text in genome.items()))
+        sources.append(Source(fasta=path, species=species, weight=1 + number))
+    manifest = prepare_corpus(
+        sources,
+        tmp_path / "corpus",
+        windows=FixedWindows(length_bp=50, n="keep"),
+        split=SplitConfig(validation_contigs=("one:chr2",)),
+        weights=WeightConfig(species_exponent=0),
+    )
+    page = ElementTree.fromstring(render_corpus(manifest).partition("\n")[2])
+    heads = [text_of(head) for head in page.iter("th")]
+    # 740 letters other than N and 500: each is multiplied by 620 over its own.
+    assert "one for its size \N{MULTIPLICATION SIGN} 0.838" in heads
+    assert "<two> weight 2.0 for its size \N{MULTIPLICATION SIGN} 1.24" in heads
+
+
+def test_settings_are_written_as_words(corpus):
+    manifest = corpus.manifest.model_copy(update={"duplicates": DuplicateConfig(remove="near")})
+    page = ElementTree.fromstring(render_corpus(manifest).partition("\n")[2])
+    names, values = (map(text_of, page.iter(tag)) for tag in ("dt", "dd"))
+    found = dict(zip(names, values, strict=True))
+    assert found["windows.kind"] == "fixed"
+    assert found["split.validation_contigs"] == "one:chr2"
+    assert found["duplicates.remove"] == "near"
+    assert found["seed"] == "0"
+    assert not {"None", "()", ""} & set(found.values())
+    assert not any(name.startswith("variants") for name in found)
+
+
+def test_many_contigs_are_counted_where_they_are_not_named(corpus):
+    held_out = tuple(f"chr{number}" for number in range(1000))
+    manifest = corpus.manifest.model_copy(
+        update={"validation_contigs": held_out, "coverage": corpus.manifest.coverage[:1]}
+    )
+    text = text_of(ElementTree.fromstring(render_corpus(manifest).partition("\n")[2]))
+    assert "chr22, chr23 and 976 more." in text
+    assert "Shorter contigs that are not drawn: 3." in text
 
 
 def test_the_text_has_them_too(corpus):

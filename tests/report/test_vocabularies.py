@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from helixlm.report.svg import MARGIN
 from helixlm.report.vocabularies import (
-    MARGIN,
     coverage_chart,
     lengths_chart,
     overlap_chart,

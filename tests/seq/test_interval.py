@@ -11,8 +11,10 @@ from helixlm.seq.alphabet import DNA
 from helixlm.seq.interval import (
     Interval,
     IntervalError,
+    bases_before,
     intersect,
     merge,
+    merge_spans,
     overlaps,
     reverse_strand,
     subtract,
@@ -55,6 +57,15 @@ def test_against_sets_of_bases(left, right):
     assert is_tidy(subtract(left, right))
     expected = [bool(bases([interval]) & bases(right)) for interval in left]
     assert overlaps(left, right).tolist() == expected
+
+
+@settings(deadline=None, max_examples=100)
+@given(interval_lists(), st.lists(st.integers(-5, 50), max_size=9))
+def test_bases_before_positions_are_counted(intervals, positions):
+    here = [interval for interval in intervals if interval.contig == "x"]
+    starts, ends = np.array([i[1:] for i in here], np.int64).reshape(-1, 2).T
+    found = bases_before(merge_spans((starts, ends)), np.array(positions, np.int64))
+    assert found.tolist() == [sum(base < p for _, base in bases(here)) for p in positions]
 
 
 @settings(deadline=None, max_examples=50)

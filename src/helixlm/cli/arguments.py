@@ -106,6 +106,12 @@ Gff = Annotated[
 Bed = Annotated[
     Path | None, typer.Option("--bed", help="Intervals (BED) outside which nothing is taken.")
 ]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights", help="Weights of regions (bedGraph): mean copies of a training window."
+    ),
+]
 Workers = Annotated[
     int, typer.Option("--workers", min=1, help="Processes to work in. They change no result.")
 ]

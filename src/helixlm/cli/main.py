@@ -18,6 +18,7 @@ from helixlm.cli import (
     predict,
     prepare,
     pretrain,
+    push,
     recipes,
     simulate,
     tokenizer,
@@ -49,6 +50,7 @@ app.command("simulate")(simulate.simulate)
 app.command("recipes")(recipes.recipes)
 app.command("prepare")(prepare.prepare)
 app.command("leaks")(leaks.leaks)
+app.command("push")(push.push)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.command("pretrain")(pretrain.pretrain)
 app.command("finetune")(finetune.finetune)

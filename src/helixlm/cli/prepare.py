@@ -19,6 +19,7 @@ from helixlm.cli.arguments import (
     Species,
     ValidationContigs,
     Vcf,
+    Weights,
     Workers,
     with_contigs,
 )
@@ -34,6 +35,7 @@ def prepare(
     vcf: Vcf = None,
     gff: Gff = None,
     bed: Bed = None,
+    weights: Weights = None,
     sources: Sources = None,
     recipe: RecipeName = "tinydnabert",
     overrides: Overrides = None,
@@ -52,6 +54,7 @@ def prepare(
     from helixlm.data.leaks import check_leaks
     from helixlm.pipeline.prepare import PAGE
     from helixlm.pipeline.prepare import prepare as run_prepare
+    from helixlm.recipes.load import load_recipe
     from helixlm.report.corpus import describe_corpus
 
     corpus = run_prepare(
@@ -65,6 +68,7 @@ def prepare(
         vcf=vcf or [],
         gff=gff,
         bed=bed,
+        weights=weights,
         sources=sources,
         overrides=with_contigs(overrides, validation_contigs),
         species=species,
@@ -77,4 +81,5 @@ def prepare(
         leaks = check_leaks(corpus, progress=progress)
     typer.echo(str(leaks))
     typer.echo(f"Wrote {output}, described in {output / PAGE}")
-    typer.echo(f"Next: helixlm pretrain --recipe {recipe} --corpus {output} -o RUN")
+    with_model = f" --recipe {recipe}" if load_recipe(recipe).model else ""
+    typer.echo(f"Next: helixlm pretrain{with_model} --corpus {output} -o RUN")

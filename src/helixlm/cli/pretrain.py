@@ -24,7 +24,10 @@ def pretrain(
     recipe: RecipeName = "tinydnabert-mini",
     fasta: Fasta = None,
     corpus: Annotated[
-        Path | None, typer.Option("--corpus", help="A corpus that `prepare` made, not FASTA.")
+        Path | None,
+        typer.Option(
+            "--corpus", help="A corpus that `prepare` made, not FASTA; or OWNER/NAME on the hub."
+        ),
     ] = None,
     overrides: Overrides = None,
     validation_contigs: ValidationContigs = None,

@@ -23,7 +23,8 @@ def recipes(
         for key, description in found.items():
             typer.echo(f"{key:<{width}}  {description}")
         typer.echo(
-            "\nNext: helixlm recipes NAME prints one; helixlm pretrain --recipe NAME runs it"
+            "\nNext: helixlm recipes NAME prints one; helixlm pretrain --recipe NAME runs it, and "
+            "helixlm prepare --recipe NAME makes its corpus alone"
         )
     elif resolved:
         typer.echo(recipe_yaml(load_recipe(name)), nl=False)

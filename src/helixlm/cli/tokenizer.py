@@ -33,7 +33,8 @@ def train(
             "--input",
             "-i",
             help="FASTA files, texts with a sequence on each line, or corpora of `prepare`; "
-            "several are allowed. Not needed for kinds char, kmer.",
+            "several are allowed. A corpus on the hub is OWNER/NAME. Not needed for kinds char, "
+            "kmer.",
         ),
     ] = None,
     kind: Annotated[
@@ -258,9 +259,13 @@ def _refuse_idle(found: dict[str, str], given: dict[str, Any]) -> None:
 
 def _refuse_idle_line_bp(line_bp: int | None, inputs: list[Path]) -> None:
     """Refuse lengths of lines where no input is FASTA, of which alone lines are cut."""
+    from helixlm.data.hub import may_be_on_hub
     from helixlm.data.text_lines import holds_sequence_lines
 
-    others = (path.is_dir() or (path.is_file() and holds_sequence_lines(path)) for path in inputs)
+    others = (
+        path.is_dir() or may_be_on_hub(path) or (path.is_file() and holds_sequence_lines(path))
+        for path in inputs
+    )
     if line_bp is not None and all(others):
         raise InputError(
             "--line-bp belongs to FASTA, but no input is FASTA: leave --line-bp out; lines of a "

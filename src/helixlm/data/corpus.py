@@ -14,10 +14,13 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from helixlm.data.corpus_rows import VariantConfig
+from helixlm.data.coverage import ContigCoverage
 from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.folder import FileRecord, Manifest, check_files, read_manifest
+from helixlm.data.repeats import RepeatSummary
 from helixlm.data.splits import SplitConfig
 from helixlm.data.tally import Tally
+from helixlm.data.weights import WeightConfig
 from helixlm.data.window_files import CorpusSplit, read_windows
 from helixlm.data.windows import Window, WindowConfig
 from helixlm.errors import InputError
@@ -45,8 +48,10 @@ class InputFile(BaseModel, frozen=True, extra="forbid"):
 
 
 class OtherFile(BaseModel, frozen=True, extra="forbid"):
-    """A file of genotypes, annotation or intervals."""
+    """A file of genotypes, annotation, intervals or weights."""
 
+    kind: str
+    """The field of `Source` that named it: what it was used for."""
     path: str
     sha256: str
 
@@ -64,6 +69,11 @@ class CorpusSource(BaseModel, frozen=True, extra="forbid"):
     assembly: str
     group: str
     weight: float
+    """As asked for."""
+    balance: float
+    """What its weight was multiplied by, for its size (`weights.species_exponent`)."""
+    num_bases: int
+    """Letters of its files of sequence other than N: its size."""
     inputs: tuple[InputFile, ...]
     others: tuple[OtherFile, ...]
     tallies: dict[str, Tally]
@@ -79,10 +89,11 @@ class CorpusManifest(Manifest):
     """What a corpus holds and what it was made from."""
 
     format: str = "helixlm corpus"
-    format_version: int = 2
+    format_version: int = 3
     helixlm_version: str = __version__
     sources: tuple[CorpusSource, ...]
     windows: WindowConfig
+    weights: WeightConfig
     variants: VariantConfig
     duplicates: DuplicateConfig | None
     """What was left out for repeating another window; null: nothing."""
@@ -93,6 +104,11 @@ class CorpusManifest(Manifest):
     """Contigs that are held out as a whole; of several genomes as ``species:contig``."""
     dropped_bases: dict[str, int]
     """Bases in no window, by reason; `windows.DROP_REASONS` has the reasons in words."""
+    coverage: tuple[ContigCoverage, ...]
+    """What became of the bases along the largest contigs."""
+    repeats: RepeatSummary | None
+    """What was chosen by windows of the kind ``repeatfree``, before windows were left out for
+    lying on the border of a split, as duplicates or by weight; null for other kinds."""
     corpus_sha256: str
     """Hash of all rows in order, whatever wrote the Parquet files."""
 

@@ -6,12 +6,14 @@ none. Each step takes what the one before gives, in a stream:
 1. the stretch is cut into windows (`windows`), within the intervals of a BED file if there is one,
    or its coding sequences are spliced (`coding.py`);
 2. each window gets its split, and those that would lie in both are dropped;
-3. where there are genotypes, one individual is drawn for a window, whose two haplotypes take its
-   place (dnaGrinder, arXiv 2409.15697, section 3.3.2);
-4. windows of genomes with a weight come as often as that says, in training.
+3. windows whose weight leaves them out of training are dropped (`weights.py`);
+4. where there are genotypes, one individual is drawn for a window, whose two haplotypes take its
+   place (dnaGrinder, arXiv 2409.15697, section 3.3.2).
+
+Each window comes once; who writes them writes the copies.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
@@ -25,10 +27,12 @@ from helixlm.data.coding import coding_windows, splice
 from helixlm.data.genome import Genome
 from helixlm.data.haplotype_cohort import random_haplotypes
 from helixlm.data.haplotypes import HaplotypeConfig
+from helixlm.data.repeats import RepeatReport
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import Assignment
 from helixlm.data.tally import Counting
 from helixlm.data.vcf import VcfFile
+from helixlm.data.weights import WindowWeights
 from helixlm.data.windows import (
     CodingWindows,
     Dropped,
@@ -38,7 +42,6 @@ from helixlm.data.windows import (
     WindowConfig,
     cut,
 )
-from helixlm.rng import CounterRng
 from helixlm.seq.contigs import match_contig
 from helixlm.seq.interval import Interval, merge
 
@@ -85,10 +88,18 @@ class RowMaker:
         Settings.
     assignment : Assignment
         The split of every base.
+    weights : WindowWeights
+        Which windows are left out.
     variant_files : dict of str to Path
         Where the genotypes of a contig are.
     counts : dict of str to Counting
         By split; variants are counted there.
+
+    Attributes
+    ----------
+    repeats : list of RepeatReport
+        What windows of the kind ``repeatfree`` keep, filled as rows are made: of each contig, or
+        of each interval of a BED file, named ``contig:start-end``.
     """
 
     def __init__(
@@ -100,6 +111,7 @@ class RowMaker:
         variants: VariantConfig,
         seed: int,
         assignment: Assignment,
+        weights: WindowWeights,
         variant_files: dict[str, Path],
         counts: dict[str, Counting],
     ) -> None:
@@ -110,19 +122,17 @@ class RowMaker:
         self.variants = variants
         self.seed = seed
         self.assignment = assignment
+        self.weights = weights
         self.variant_files = variant_files
         self.counts = counts
+        self.repeats: list[RepeatReport] = []
 
     def rows(self, stretch: Stretch) -> Iterator[Part]:
         """Yield the windows of a stretch and what is dropped, each with its split."""
-        parts = self._with_splits(stretch)
+        parts = self._weighed(self._with_splits(stretch))
         if stretch.contig in self.variant_files and self.variants.individuals == "random":
             parts = self._with_haplotypes(parts, self.variant_files[stretch.contig])
-        for split, part in parts:
-            if isinstance(part, Dropped) or split != "train" or self.source.weight == 1:
-                yield split, part
-            else:
-                yield from self._copies(part)
+        yield from parts
 
     def counted_contig(self, window: Window) -> str:
         """Return what a window is counted under."""
@@ -141,7 +151,13 @@ class RowMaker:
             # Intervals lie in the part where they begin.
             yield from self._within(stretch, _intervals(self.source, self.genome).get(contig, ()))
         else:
-            yield from cut(letters, contig, self.windows, self.seed, start, stop)
+            report = self._report_as(contig)
+            yield from cut(letters, contig, self.windows, self.seed, start, stop, report=report)
+
+    def _report_as(self, name: str) -> Callable[[RepeatReport], None]:
+        """Return what keeps a report under a name."""
+        name = self.prefix + name
+        return lambda found: self.repeats.append(found.model_copy(update={"contig": name}))
 
     def _coding(self, stretch: Stretch) -> Iterator[Window | Dropped]:
         """Yield the coding sequences that begin in a stretch."""
@@ -172,7 +188,8 @@ class RowMaker:
             if covered < low:
                 yield Dropped(contig, covered, low, "outside")
             name = f"{contig}:{low}"  # for the draws: each interval has its own
-            for part in cut(letters[low:high], name, self.windows, self.seed):
+            report = self._report_as(f"{contig}:{low}-{high}")
+            for part in cut(letters[low:high], name, self.windows, self.seed, report=report):
                 yield part._replace(contig=contig, start=part.start + low, end=part.end + low)
             covered = high
         if covered < stop:
@@ -185,9 +202,21 @@ class RowMaker:
                 continue
             split = self.assignment.split_of(self.prefix + part.contig, part.start, part.end)
             if split is None:
-                yield "train", Dropped(part.contig, part.start, part.end, "split_border")
+                yield "train", self._lost(part, "split_border")
             else:
                 yield split, part
+
+    def _weighed(self, parts: Iterator[Part]) -> Iterator[Part]:
+        """Drop the windows that come not even once."""
+        for split, part in parts:
+            if isinstance(part, Dropped) or self.weights.copies(split, part):
+                yield split, part
+            else:
+                yield split, self._lost(part, "weight")
+
+    def _lost(self, window: Window, reason: str) -> Dropped:
+        """Return what a window that is left out counts as: the bases that it spans."""
+        return Dropped(window.contig, window.start, window.end, reason)
 
     def _with_haplotypes(self, parts: Iterator[Part], path: Path) -> Iterator[Part]:
         """Put the haplotypes of one individual in the place of each window."""
@@ -216,18 +245,6 @@ class RowMaker:
                                 contig, start, end, haplotype.sequence, "+", person.sample, number
                             ),
                         )
-
-    def _copies(self, window: Window) -> Iterator[Part]:
-        """Yield a training window as often as its genome's weight says, or what is left out."""
-        weight = self.source.weight
-        copies = int(weight)
-        if weight != copies:
-            key = ("copies", self.seed, self.prefix + window.contig, window.start, window.end)
-            copies = int(weight + CounterRng(*key).uniform(1)[0])
-        if not copies:
-            yield "train", Dropped(window.contig, window.start, window.end, "weight")
-        for _ in range(copies):
-            yield "train", window
 
 
 def find_variant_files(source: Source, genome: Genome) -> dict[str, Path]:

@@ -18,13 +18,16 @@ from helixlm.data.corpus_rows import RowMaker, Stretch, VariantConfig
 from helixlm.data.genome import Genome, open_genome
 from helixlm.data.record_rows import RecordRows
 from helixlm.data.records import Records, open_records
+from helixlm.data.repeats import RepeatSummary, summarize
 from helixlm.data.sources import Source, prefix_of
 from helixlm.data.splits import SPLITS, Assignment
 from helixlm.data.tally import Counting, Tally
 from helixlm.data.unfinished import SCRATCH
+from helixlm.data.weights import GenomeWeights, WindowWeights, regions_file
 from helixlm.data.window_files import CorpusShard, WindowWriter
-from helixlm.data.windows import Dropped, WindowConfig, unit_bp
+from helixlm.data.windows import Dropped, Window, WindowConfig, unit_bp
 from helixlm.files import replace_file
+from helixlm.seq.ops import reverse_complement
 
 TASK_BP = 1 << 26
 """Bases of a task: some seconds of work, and files of some 20 MB."""
@@ -54,8 +57,9 @@ class Job(BaseModel):
     sources: tuple[Source, ...]
     windows: WindowConfig
     variants: VariantConfig
+    weights: tuple[GenomeWeights, ...]
     to_scratch: bool
-    """Rows go through another step, see `unique_rows.py`."""
+    """Rows go through another step, which writes the copies too, see `unique_rows.py`."""
     seed: int
     block_bp: int | None
     validation: dict[str, bytes]
@@ -87,6 +91,8 @@ class TaskResult(BaseModel):
     """By split: hash of the rows in order."""
     tallies: dict[str, Tally]
     """By split; dropped stretches stand in "train"."""
+    repeats: RepeatSummary | None
+    """What windows of the kind ``repeatfree`` keep; null for others."""
 
 
 def plan_tasks(genomes: Sequence[Genome | Records], config: WindowConfig) -> list[Task]:
@@ -143,6 +149,31 @@ def genome_folder(work: Path, source: int) -> Path:
     return work / SCRATCH / GENOMES / f"{source:05d}"
 
 
+def open_weights(
+    work: Path, job: Job, source: int, records: Records | None = None
+) -> WindowWeights:
+    """Return the weights of the windows of a genome, or of records."""
+    return WindowWeights(
+        job.weights[source],
+        regions_file(work, source),
+        prefix_of(job.sources, source),
+        job.seed,
+        records.counted_contig if records is not None else str,
+    )
+
+
+def written_as(window: Window, split: str, job: Job, weights: WindowWeights) -> Iterator[Window]:
+    """Yield what is written for a window: its copies, each on one strand or on both."""
+    both_strands = job.windows.both_strands and split == "train"
+    for _ in range(weights.copies(split, window)):
+        yield window
+        if both_strands:
+            yield window._replace(
+                sequence=reverse_complement(window.sequence),
+                strand="+" if window.strand == "-" else "-",
+            )
+
+
 def run_task(item: TaskItem) -> TaskResult:
     """Make one part of a corpus, or read what an earlier run made of it.
 
@@ -171,14 +202,17 @@ def run_task(item: TaskItem) -> TaskResult:
         for split, part in (row for stretch in stretches for row in maker.rows(stretch)):
             if isinstance(part, Dropped):
                 counts[split].drop(part)
-            else:
-                writers[split].add(part)
-                counts[split].add(part, maker.counted_contig(part))
+                continue
+            rows = [part] if job.to_scratch else written_as(part, split, job, maker.weights)
+            for window in rows:
+                writers[split].add(window)
+                counts[split].add(window, maker.counted_contig(window))
         shards = {split: writer.finish() for split, writer in writers.items()}
     result = TaskResult(
         shards={split: shard for split, shard in shards.items() if shard is not None},
         rows_sha256={split: writer.rows_sha256 for split, writer in writers.items()},
         tallies={split: counting.tally() for split, counting in counts.items()},
+        repeats=summarize(maker.repeats),
     )
     done.parent.mkdir(exist_ok=True)
     with replace_file(done) as temporary:
@@ -201,6 +235,7 @@ def _rows_of(
         job.variants,
         job.seed,
         Assignment(job.block_bp, job.validation),
+        open_weights(work, job, task.source, records),
         job.variant_files[task.source],
         counts,
     )

@@ -35,6 +35,7 @@ from helixlm.data.corpus_tasks import (
     plan_tasks,
     run_task,
 )
+from helixlm.data.coverage import ContigCoverage, cover_contig, plan_coverage
 from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.folder import (
     MANIFEST,
@@ -47,11 +48,13 @@ from helixlm.data.folder import (
 )
 from helixlm.data.genome import Genome, GenomeSource
 from helixlm.data.records import Records, write_records
-from helixlm.data.sources import Source, SourceError, check_sources, files_below, prefix_of
+from helixlm.data.repeats import summarize
+from helixlm.data.sources import Source, check_sources, files_below, prefix_of
 from helixlm.data.splits import SPLITS, SplitConfig
 from helixlm.data.tally import total
 from helixlm.data.unfinished import SCRATCH, unfinished_folder
 from helixlm.data.unique_rows import write_unique
+from helixlm.data.weights import GenomeWeights, WeightConfig, num_bases, plan_weights
 from helixlm.data.window_files import CorpusSplit
 from helixlm.data.windows import DROP_REASONS, TinyDnabertWindows, WindowConfig
 from helixlm.files import replace_file
@@ -71,6 +74,7 @@ class _Plan(BaseModel):
     sources: tuple[Source, ...]
     files: tuple[tuple[str, int, int], ...]
     windows: WindowConfig
+    weights: WeightConfig
     variants: VariantConfig
     duplicates: DuplicateConfig | None
     split: SplitConfig
@@ -83,6 +87,7 @@ def prepare_corpus(
     *,
     windows: WindowConfig | None = None,
     split: SplitConfig | None = None,
+    weights: WeightConfig | None = None,
     variants: VariantConfig | None = None,
     duplicates: DuplicateConfig | None = None,
     seed: int = 0,
@@ -105,11 +110,14 @@ def prepare_corpus(
         How contigs are cut; TinyDNABERT's settings if not given.
     split : SplitConfig, optional
         How validation is held out; about a tenth, by whole contigs of all genomes, if not given.
+    weights : WeightConfig, optional
+        How often windows come in training, with what the sources say; once if not given.
     variants : VariantConfig, optional
         Whose haplotypes take the place of windows, where a source has genotypes; one individual's,
         drawn for each window, if not given.
     duplicates : DuplicateConfig, optional
-        Leave out windows that repeat earlier ones; those of validation come first.
+        Leave out windows that repeat earlier ones; those of validation come first. Copies that
+        weights ask for are made of what is left.
     seed : int
         Seed of all that is drawn.
     compute : Compute, optional
@@ -131,6 +139,8 @@ def prepare_corpus(
     SourceError, CorpusError
         If there is no input, if two files of a genome hold a contig of the same name, if a split
         has no window, or if a file changes while it is read.
+    WeightError, BedGraphError
+        If weights name contigs that are not there, or a file of weights cannot be read.
     StateError
         If the folder exists and was made otherwise, or the disk is full.
     """
@@ -141,6 +151,7 @@ def prepare_corpus(
         sources=tuple(sources),
         files=_stamps(sources),
         windows=windows or TinyDnabertWindows(),
+        weights=weights or WeightConfig(),
         variants=variants or VariantConfig(),
         duplicates=duplicates,
         split=split or SplitConfig(),
@@ -148,11 +159,6 @@ def prepare_corpus(
     )
     for source in sources:
         check_windows(source, plan.windows)
-        if duplicates is not None and source.weight > 1:
-            raise SourceError(
-                f"{source.species}: weight {source.weight} asks for copies of windows, and "
-                "duplicates are to be left out: choose one of them"
-            )
     if (output / MANIFEST).exists():
         return _made_before(output, plan)
     refuse_existing(output)
@@ -181,11 +187,13 @@ class _Maker:
         held_out = hold_out(
             dict(zip(prefixes, genomes, strict=True)), self.plan.split, self.plan.seed
         )
+        weights = plan_weights(work, self.plan.sources, genomes, self.plan.weights)
         tasks = plan_tasks(genomes, self.plan.windows)
         job = Job(
             sources=self.plan.sources,
             windows=self.plan.windows,
             variants=self.plan.variants,
+            weights=weights,
             to_scratch=self.plan.duplicates is not None,
             seed=self.plan.seed,
             block_bp=held_out.contigs.block_bp,
@@ -200,7 +208,8 @@ class _Maker:
         results = self._run(work, job)
         if self.plan.duplicates is not None:
             results = write_unique(work, job, results, self.plan.duplicates)
-        return _manifest(self.plan, genomes, held_out, tasks, results)
+        coverage = map_in_order(cover_contig, plan_coverage(work, job, results), self.compute)
+        return _manifest(self.plan, genomes, weights, held_out, tasks, results, tuple(coverage))
 
     def _read_genomes(self, work: Path) -> list[Genome | Records]:
         """Write the letters of all genomes, several at a time."""
@@ -254,9 +263,11 @@ def _letters(genome: Genome | Records) -> Genome:
 def _manifest(
     plan: _Plan,
     genomes: Sequence[Genome | Records],
+    weights: Sequence[GenomeWeights],
     held_out: HeldOut,
     tasks: Sequence[Task],
     results: Sequence[TaskResult],
+    coverage: tuple[ContigCoverage, ...],
 ) -> CorpusManifest:
     splits = {name: _split(name, results) for name in SPLITS}
     tallies = [
@@ -289,16 +300,21 @@ def _manifest(
                 assembly=source.assembly,
                 group=source.group,
                 weight=source.weight,
+                balance=factors.balance,
+                num_bases=num_bases(genome),
                 inputs=tuple(_input_file(source, of) for of in _letters(genome).manifest.sources),
                 others=tuple(
-                    OtherFile(path=str(path), sha256=file_sha256(path))
-                    for path in source.other_files
+                    OtherFile(kind=kind, path=str(path), sha256=file_sha256(path))
+                    for kind, path in source.others
                 ),
                 tallies=by_split,
             )
-            for source, genome, by_split in zip(plan.sources, genomes, tallies, strict=True)
+            for source, genome, factors, by_split in zip(
+                plan.sources, genomes, weights, tallies, strict=True
+            )
         ),
         windows=plan.windows,
+        weights=plan.weights,
         variants=plan.variants,
         duplicates=plan.duplicates,
         split=plan.split,
@@ -306,6 +322,8 @@ def _manifest(
         splits=splits,
         validation_contigs=held_out.validation_contigs,
         dropped_bases=dropped,
+        coverage=coverage,
+        repeats=summarize([result.repeats for result in results if result.repeats is not None]),
         corpus_sha256=digest.hexdigest(),
     )
 
@@ -348,6 +366,15 @@ def _made_before(output: Path, plan: _Plan) -> CorpusManifest:
         "seed": (found.seed, plan.seed),
         "duplicates": (found.duplicates, plan.duplicates),
         "number of genomes": (len(found.sources), len(plan.sources)),
+        "weights.species_exponent": (
+            found.weights.species_exponent,
+            plan.weights.species_exponent,
+        ),
+        # Their order matters, and dictionaries in another order are equal.
+        "weights.contigs": (
+            list(found.weights.contigs.items()),
+            list(plan.weights.contigs.items()),
+        ),
     }
     groups: dict[str, tuple[BaseModel, BaseModel]] = {
         "windows": (found.windows, plan.windows),
@@ -375,8 +402,12 @@ def _source_differences(found: CorpusSource, wanted: Source) -> Mapping[str, tup
             "kind", "species", "assembly", "group", "weight", "column", "dataset_split",
         )
     }  # fmt: skip
-    paths = [*wanted.sequence_inputs, *map(str, wanted.other_files)]
+    paths = [*wanted.sequence_inputs, *(str(path) for _, path in wanted.others)]
     compared[f"{name}: number of files"] = (len(found.files), len(paths))
+    compared[f"{name}: other files"] = (
+        [record.kind for record in found.others],
+        [kind for kind, _ in wanted.others],
+    )
     if len(found.files) == len(paths):
         for record, path in zip(found.files, paths, strict=True):
             sha256 = _input_sha256(path)

@@ -57,7 +57,8 @@ class RecordRows(RowMaker):
         if isinstance(self.windows, CodingWindows):
             yield self._whole(stretch, letters.tobytes().decode("ascii"))
         else:
-            yield from cut(letters, stretch.contig, self.windows, self.seed)
+            report = self._report_as(stretch.contig)
+            yield from cut(letters, stretch.contig, self.windows, self.seed, report=report)
 
     def _whole(self, stretch: Stretch, sequence: str) -> Window:
         place = self.records.place(stretch.contig)
@@ -65,8 +66,6 @@ class RecordRows(RowMaker):
             return Window(*stretch, sequence)
         return Window(place.contig, place.start, place.end, sequence, place.strand)
 
-    def _copies(self, window: Window) -> Iterator[Part]:
-        for split, part in super()._copies(window):
-            if isinstance(part, Dropped):
-                part = part._replace(end=part.start + len(window.sequence))
-            yield split, part
+    def _lost(self, window: Window, reason: str) -> Dropped:
+        """Return what a window that is left out counts as: its letters."""
+        return Dropped(window.contig, window.start, window.start + len(window.sequence), reason)

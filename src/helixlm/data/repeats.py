@@ -31,6 +31,7 @@ References
 The dnaGrinder paper, arXiv 2409.15697, sections 3.1.1 and 3.3.1.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,8 +40,11 @@ from pydantic import BaseModel
 
 from helixlm.data.runs import Letters, class_table, find_runs
 from helixlm.jit import compiled
+from helixlm.seq.interval import bases_before, merge_spans
 
 PIECE_BP = 12_200
+MOST_REPORTS = 24
+"""contigs of which a summary has more than the sum"""
 
 GRCH38 = {
     "chr1": (248_956_422, 0.50), "chr2": (242_193_529, 0.50), "chr3": (198_295_559, 0.55),
@@ -87,11 +91,7 @@ class Selection(NamedTuple):
 
     def kept_intervals(self) -> NDArray[np.int64]:
         """Return what the pieces cover, int64, shape (n, 2): disjoint intervals in order, bp."""
-        if not len(self.starts):
-            return np.zeros((0, 2), np.int64)
-        ends = self.starts + self.piece_bp
-        opens = np.append(True, self.starts[1:] > ends[:-1])
-        return np.stack([self.starts[opens], ends[np.append(opens[1:], True)]], axis=1)
+        return np.stack(merge_spans((self.starts, self.starts + self.piece_bp)), axis=1)
 
     @property
     def kept_bp(self) -> int:
@@ -100,10 +100,9 @@ class Selection(NamedTuple):
         return int((kept[:, 1] - kept[:, 0]).sum())
 
 
-class RepeatReport(BaseModel, frozen=True, extra="forbid"):
-    """What was chosen on a contig, and what it amounts to."""
+class RepeatCounts(BaseModel, frozen=True, extra="forbid"):
+    """What was chosen, counted; counts of contigs add up."""
 
-    contig: str
     length_bp: int
     n_bp: int
     """N letters."""
@@ -111,23 +110,41 @@ class RepeatReport(BaseModel, frozen=True, extra="forbid"):
     """Soft-masked letters other than N."""
     num_runs: int
     """Runs outside the soft mask."""
-    min_run_bp: int
-    """The threshold, bp."""
     num_long_runs: int
-    """Runs that reach it."""
+    """Runs that reach the threshold."""
     num_stranded: int
     """Of these, runs too near to N on both sides to give a piece."""
     num_pieces: int
     kept_bp: int
     """Bases in at least one piece."""
-    kept_fraction: float
-    """Of `length_bp`, N counted, as the paper has it ("total chromosome lengths")."""
     kept_masked_bp: int
     """Soft-masked letters among the kept."""
     shared_bp: int
     """Bases that pieces hold beyond the first time."""
+
+    @property
+    def kept_fraction(self) -> float:
+        """Share that is kept of `length_bp`, N counted ("total chromosome lengths")."""
+        return self.kept_bp / self.length_bp
+
+
+class RepeatReport(RepeatCounts, frozen=True, extra="forbid"):
+    """What was chosen on a contig, and what it amounts to."""
+
+    contig: str
+    min_run_bp: int
+    """The threshold, bp."""
     paper_fraction: float | None
     """dnaGrinder's share, if the contig has the length of one of its chromosomes."""
+
+
+class RepeatSummary(BaseModel, frozen=True, extra="forbid"):
+    """What was chosen on many contigs."""
+
+    num_contigs: int
+    total: RepeatCounts
+    largest: tuple[RepeatReport, ...]
+    """The longest contigs, the longest first, at most `MOST_REPORTS`."""
 
 
 def find_unmasked(letters: Letters) -> MaskedContig:
@@ -264,7 +281,9 @@ def report_repeats(name: str, contig: MaskedContig, selection: Selection) -> Rep
     run_bp = contig.run_ends - contig.run_starts
     n_bp = int((contig.gap_ends - contig.gap_starts).sum())
     kept_bp = selection.kept_bp
-    kept_unmasked = _overlap(contig.run_starts, contig.run_ends, selection.kept_intervals())
+    runs = contig.run_starts, contig.run_ends
+    unmasked_before = bases_before(runs, selection.kept_intervals().ravel())
+    kept_unmasked = int(np.diff(unmasked_before)[::2].sum())
     return RepeatReport(
         contig=name,
         length_bp=contig.length_bp,
@@ -276,23 +295,37 @@ def report_repeats(name: str, contig: MaskedContig, selection: Selection) -> Rep
         num_stranded=selection.num_stranded,
         num_pieces=len(selection.starts),
         kept_bp=kept_bp,
-        kept_fraction=kept_bp / contig.length_bp,
         kept_masked_bp=kept_bp - kept_unmasked,
         shared_bp=len(selection.starts) * selection.piece_bp - kept_bp,
         paper_fraction=paper_fraction(contig.length_bp),
     )
 
 
-def _overlap(
-    starts: NDArray[np.int64], ends: NDArray[np.int64], intervals: NDArray[np.int64]
-) -> int:
-    """Return how many bases of the runs lie in the intervals; both are disjoint and in order."""
-    before = np.concatenate([[0], np.cumsum(ends - starts)])
+def summarize(parts: Sequence[RepeatReport | RepeatSummary]) -> RepeatSummary | None:
+    """Add up what was chosen on contigs.
 
-    def run_bases_up_to(position: NDArray[np.int64]) -> NDArray[np.int64]:
-        run = np.searchsorted(starts, position, side="right") - 1
-        last = np.maximum(run, 0)
-        inside = np.minimum(position, ends[last]) - starts[last] if len(starts) else position
-        return np.where(run < 0, 0, before[last] + inside)
+    Parameters
+    ----------
+    parts : sequence of RepeatReport or RepeatSummary
+        Contigs, or what they were added up to: in parts or at once, the result is the same.
 
-    return int((run_bases_up_to(intervals[:, 1]) - run_bases_up_to(intervals[:, 0])).sum())
+    Returns
+    -------
+    RepeatSummary or None
+        Of contigs of one length the earlier ones come first. None if there is no part.
+    """
+    if not parts:
+        return None
+    counts = [part.total if isinstance(part, RepeatSummary) else part for part in parts]
+    reports = [
+        report
+        for part in parts
+        for report in (part.largest if isinstance(part, RepeatSummary) else [part])
+    ]
+    return RepeatSummary(
+        num_contigs=sum(getattr(part, "num_contigs", 1) for part in parts),
+        total=RepeatCounts(
+            **{name: sum(getattr(c, name) for c in counts) for name in RepeatCounts.model_fields}
+        ),
+        largest=tuple(sorted(reports, key=lambda report: -report.length_bp)[:MOST_REPORTS]),
+    )

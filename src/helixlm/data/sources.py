@@ -47,7 +47,7 @@ class Source(BaseModel):
     """One genome and what belongs to it; or sequences that stand for themselves.
 
     Exactly one of `fasta`, `cds` and `dataset` is given. What has coordinates of the genome (`vcf`,
-    `gff`, `bed`) goes with `fasta` alone.
+    `gff`, `bed`, `weights`) goes with `fasta` alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,13 +71,15 @@ class Source(BaseModel):
     group: str = ""
     """Such as "mammals"; for the report and for balance."""
     weight: float = Field(default=1.0, gt=0)
-    """Copies of its windows, see `corpus.prepare_corpus`."""
+    """Mean number of copies of a training window, before the other factors of `weights`."""
     vcf: tuple[Path, ...] = ()
     """Genotypes of individuals, for haplotypes."""
     gff: Path | None = None
     """Annotation, for coding sequences and windows around features."""
     bed: Path | None = None
     """Intervals outside which nothing is taken."""
+    weights: Path | None = None
+    """Weights of regions, bedGraph."""
 
     @field_validator("fasta", "cds", "vcf", mode="before")
     @classmethod
@@ -99,7 +101,7 @@ class Source(BaseModel):
                 f"found {' and '.join(given)}, expected one of fasta, cds and dataset: list each "
                 "as a genome of its own (--sources)"
             )
-        misplaced = [name for name in ("vcf", "gff", "bed") if getattr(self, name)]
+        misplaced = list(dict.fromkeys(name for name, _ in self.others))
         if misplaced and not self.fasta:
             raise ValueError(
                 f"found {' and '.join(misplaced)} beside {given[0]}, and no genome that they have "
@@ -122,11 +124,6 @@ class Source(BaseModel):
         return tuple(map(str, self.fasta or self.cds))
 
     @property
-    def other_files(self) -> tuple[Path, ...]:
-        """Files that belong to its genome."""
-        return (*self.vcf, *(path for path in (self.gff, self.bed) if path is not None))
-
-    @property
     def sequence_files(self) -> tuple[Path, ...]:
         """Files on disk with its sequence; of a folder, all in it."""
         return tuple(file for name in self.sequence_inputs for file in files_below(Path(name)))
@@ -134,7 +131,16 @@ class Source(BaseModel):
     @property
     def files(self) -> tuple[Path, ...]:
         """All its files that are on disk."""
-        return (*self.sequence_files, *self.other_files)
+        return (*self.sequence_files, *(path for _, path in self.others))
+
+    @property
+    def others(self) -> tuple[tuple[str, Path], ...]:
+        """All files but those of sequence, each with the name of its field."""
+        found = [("vcf", path) for path in self.vcf]
+        for kind, path in (("gff", self.gff), ("bed", self.bed), ("weights", self.weights)):
+            if path is not None:
+                found.append((kind, path))
+        return tuple(found)
 
 
 def files_below(path: Path) -> list[Path]:
@@ -226,7 +232,7 @@ def check_sources(sources: list[Source]) -> None:
             "a species for each, and each another"
         )
     for source in sources:
-        for file in (*source.fasta, *source.cds, *source.other_files):
+        for file in (*source.fasta, *source.cds, *(path for _, path in source.others)):
             if not file.is_file():
                 instead = "a folder" if file.is_dir() else "nothing there"
                 raise SourceError(f"{file}: expected a file to read, found {instead}")
@@ -294,5 +300,6 @@ def _beside(folder: Path, source: Source) -> Source:
             "vcf": tuple(folder / path for path in source.vcf),
             "gff": None if source.gff is None else folder / source.gff,
             "bed": None if source.bed is None else folder / source.bed,
+            "weights": None if source.weights is None else folder / source.weights,
         }
     )

@@ -1,13 +1,14 @@
 """The last step of a corpus from which duplicates are left out.
 
 In: the rows that the tasks have written. Out: those whose sequence did not come before. Validation
-goes first, so what training loses repeats training or validation, and validation only itself.
+goes first, so what training loses repeats training or validation, and validation only itself. The
+copies that weights ask for are made here, of what is left.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from helixlm.data.corpus_tasks import Job, TaskResult, genome_folder
+from helixlm.data.corpus_tasks import Job, TaskResult, genome_folder, open_weights, written_as
 from helixlm.data.duplicates import Duplicate, DuplicateConfig, remove_duplicates
 from helixlm.data.records import Records, open_records
 from helixlm.data.splits import SPLITS
@@ -36,12 +37,15 @@ def write_unique(
     Returns
     -------
     list of TaskResult
-        What is written now. Stretches that are left out count as dropped.
+        What is written now, with copies. Stretches that are left out count as dropped.
     """
     order = [(split, number) for split in reversed(SPLITS) for number in range(len(results))]
     rows = (row for split, number in order for row in _rows(work, split, results[number]))
     checked = remove_duplicates(rows, config, work / SCRATCH)
-    found = [TaskResult(shards={}, rows_sha256={}, tallies={}) for _ in results]
+    found = [
+        TaskResult(shards={}, rows_sha256={}, tallies={}, repeats=result.repeats)
+        for result in results
+    ]
     all_records = [
         None if splits is None else open_records(genome_folder(work, number))
         for number, splits in enumerate(job.record_splits)
@@ -50,15 +54,17 @@ def write_unique(
         source = job.sources[job.tasks[number].source]
         records = all_records[job.tasks[number].source]
         result, counting = results[number], Counting()
+        weights = open_weights(work, job, job.tasks[number].source, records)
         with WindowWriter(work, split, source.species, source.assembly, number) as writer:
             for _ in range(result.shards[split].windows if split in result.shards else 0):
                 row = next(checked)
                 if isinstance(row, Duplicate):
                     counting.drop(_dropped(row.window, records))
-                else:
-                    writer.add(row)
-                    contig = row.contig if records is None else records.counted_contig(row.contig)
-                    counting.add(row, contig)
+                    continue
+                for window in written_as(row, split, job, weights):
+                    writer.add(window)
+                    name = window.contig
+                    counting.add(window, name if records is None else records.counted_contig(name))
             shard = writer.finish()
         before, tally = result.tallies[split], counting.tally()
         tally = tally.model_copy(

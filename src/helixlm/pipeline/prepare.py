@@ -1,5 +1,6 @@
 """The first two verbs alone: a corpus from sequences, a tokenizer from a corpus, FASTA or text."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from helixlm.compute import Compute
 from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.fasta import iter_chunks
 from helixlm.data.folder import new_folder, refuse_existing
+from helixlm.data.hub import find_corpus
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source, SourceError, problem_of, read_sources
 from helixlm.data.text_lines import holds_sequence_lines, iter_text_lines
@@ -23,6 +25,8 @@ from helixlm.report.corpus import render_corpus
 from helixlm.tokenizers.base import Tokenizer, TokenizerConfig
 from helixlm.tokenizers.build import build_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
+
+logger = logging.getLogger(__name__)
 
 PAGE = "report.html"
 """the page of a corpus, in its folder"""
@@ -44,6 +48,7 @@ def prepare(
     vcf: Sequence[str | Path] = (),
     gff: str | Path | None = None,
     bed: str | Path | None = None,
+    weights: str | Path | None = None,
     sources: str | Path | None = None,
     overrides: Sequence[str] = (),
     species: str = "",
@@ -56,7 +61,8 @@ def prepare(
     Parameters
     ----------
     recipe : str, Path or Recipe
-        Its sections `windows`, `variants`, `duplicates` and `split`, and its `seed`, are used.
+        Its sections `windows`, `weights`, `variants`, `duplicates` and `split`, and its `seed`,
+        are used.
     output : path
         The corpus folder. The same corpus that is there already is opened.
     fasta : sequence of path
@@ -78,6 +84,9 @@ def prepare(
         Annotation, GFF3, for coding sequences and windows around features.
     bed : path, optional
         Intervals outside which nothing is taken, or which windows are put around.
+    weights : path, optional
+        Weights of regions, bedGraph: how often windows come in training, see
+        `helixlm.data.weights`.
     sources : path, optional
         Instead of `fasta`: a YAML file that lists genomes, see `helixlm.data.sources`.
     overrides : sequence of str
@@ -110,6 +119,7 @@ def prepare(
         "vcf": tuple(map(Path, vcf)),
         "gff": gff,
         "bed": bed,
+        "weights": weights,
         "species": species,
         "assembly": assembly,
     }
@@ -121,12 +131,18 @@ def prepare(
             genomes,
             output,
             windows=settings.windows,
+            weights=settings.weights,
             variants=settings.variants,
             duplicates=settings.duplicates,
             split=settings.split,
             seed=settings.seed,
             compute=compute,
             progress=progress,
+        )
+    if manifest.repeats is not None and not manifest.repeats.total.masked_bp:
+        logger.warning(
+            "no base is in lower case, so no repeat was left out: windows.kind 'repeatfree' needs "
+            "a soft-masked genome, such as hg38.fa.gz of UCSC or a '.dna_sm.' file of Ensembl"
         )
     with replace_file(Path(output) / PAGE) as temporary:
         temporary.write_text(render_corpus(manifest), encoding="utf-8", newline="\n")
@@ -218,9 +234,10 @@ def training_sequences(inputs: Sequence[str | Path], line_bp: int = LINE_BP) -> 
     Parameters
     ----------
     inputs : sequence of path
-        Corpus folders, of which the training windows are used; FASTA files, of which each record
-        is cut into lines; or texts with one sequence on each line, which are used as they are.
-        Files are plain, gzip or bgzip; a pipe is taken for FASTA.
+        Corpora, folders or ``OWNER/NAME`` on the Hugging Face hub, of which the training windows
+        are used; FASTA files, of which each record is cut into lines; or texts with one sequence
+        on each line, which are used as they are. Files are plain, gzip or bgzip; a pipe is taken
+        for FASTA.
     line_bp : int
         Bases of a line of FASTA; the last one of a record is shorter. N is left out, which cuts a
         line too. No other base is lost, but the pairs of tokens across the cuts are.
@@ -237,7 +254,7 @@ def training_sequences(inputs: Sequence[str | Path], line_bp: int = LINE_BP) -> 
     StateError
         If a folder holds no corpus.
     """
-    for path in map(Path, inputs):
+    for path in map(find_corpus, inputs):
         if not path.exists():
             raise InputError(
                 f"{path}: no such file or folder, expected FASTA, a text with one sequence on each "

@@ -28,6 +28,7 @@ import torch
 
 from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.folder import new_folder
+from helixlm.data.hub import find_corpus
 from helixlm.errors import InputError, StateError
 from helixlm.files import replace_file
 from helixlm.inference import resolve_device
@@ -98,7 +99,8 @@ def pretrain(
     fasta : sequence of path
         FASTA files, plain, gzip or bgzip.
     corpus : path, optional
-        A prepared corpus instead of `fasta`; `recipe.windows` and `recipe.split` are then not used.
+        A prepared corpus instead of `fasta`, or ``OWNER/NAME`` of one on the Hugging Face hub;
+        `windows`, `weights` and `split` of the recipe are then not used.
     overrides : sequence of str
         ``section.key=value`` settings put on the recipe.
     species, assembly : str
@@ -130,7 +132,14 @@ def pretrain(
     if fasta and corpus is not None:
         raise InputError("both FASTA files and a corpus were given: expected one of them")
     if corpus is not None:
+        corpus = find_corpus(corpus)
         resolved = _as_cut(resolved, open_corpus(corpus))
+    if resolved.model is None:
+        raise InputError(
+            f"recipe {resolved.name!r} has no model yet: it ends with the corpus and its tokenizer "
+            f"(helixlm prepare --recipe {resolved.name}); take another recipe to train on such a "
+            "corpus (--corpus), or give a model (--set model.hidden_size=256)"
+        )
     if resolved.train.compile:
         require_compiler(device)
     with _only_user(run):
@@ -240,8 +249,15 @@ def _only_user(run: Path) -> Iterator[None]:
 
 def _as_cut(recipe: Recipe, corpus: Corpus) -> Recipe:
     """Put the settings into a recipe by which a corpus was made, so that the run's copy is true."""
+    made = corpus.manifest
     cut = recipe.model_copy(
-        update={"windows": corpus.manifest.windows, "split": corpus.manifest.split}
+        update={
+            "windows": made.windows,
+            "variants": made.variants,
+            "weights": made.weights,
+            "duplicates": made.duplicates,
+            "split": made.split,
+        }
     )
     changes = compare_recipes(recipe, cut, ())
     if changes:

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args
 
 import yaml
@@ -172,7 +173,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
     *sections, key = path.strip().split(".")
     at = values
     for section in sections:
-        at = at.setdefault(section, {})
+        if at.get(section) is None:
+            at[section] = {}
+        at = at[section]
         if not isinstance(at, dict):
             raise RecipeError(f"--set {override!r}: {section!r} is a value, not a section")
     try:
@@ -211,8 +214,14 @@ def _fields(path: Sequence[Any]) -> list[str]:
         if kinds := get_args(model):  # a section of several kinds: the path names the kind
             model = next(kind for kind in kinds if kind.model_fields["kind"].default == part)
         else:
-            model = model.model_fields[part].annotation
+            model = _without_none(model.model_fields[part].annotation)
     return list(model.model_fields)
+
+
+def _without_none(annotation: Any) -> Any:
+    """Return what a section is where it is not null."""
+    kinds = get_args(annotation)
+    return next(kind for kind in kinds if kind is not NoneType) if NoneType in kinds else annotation
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

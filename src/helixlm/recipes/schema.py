@@ -4,11 +4,14 @@ Each section is the configuration class that lives beside its component; here th
 checked against each other. A recipe is frozen: overrides make a new one.
 """
 
+from collections.abc import Iterator
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from helixlm.data.corpus_rows import VariantConfig
 from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.splits import SplitConfig
+from helixlm.data.weights import WeightConfig
 from helixlm.data.windows import TinyDnabertWindows, WindowConfig
 from helixlm.models.config import EncoderConfig
 from helixlm.tasks.config import FinetuneConfig
@@ -77,6 +80,7 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0)
     """Every random choice of a run follows from this number."""
     windows: WindowConfig = TinyDnabertWindows()
+    weights: WeightConfig = WeightConfig()
     variants: VariantConfig = VariantConfig()
     duplicates: DuplicateConfig | None = None
     """Windows that repeat others are left out; null: none."""
@@ -84,41 +88,59 @@ class Recipe(BaseModel):
     tokenizer: TokenizerConfig = TokenizerConfig()
     batches: BatchConfig = BatchConfig()
     masking: MaskingConfig = MaskingConfig()
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig | None = ModelConfig()
+    """null: the recipe ends with the corpus and its tokenizer; `pretrain` refuses it."""
     train: TrainConfig = TrainConfig()
     finetune: FinetuneConfig = FinetuneConfig()
 
     @model_validator(mode="after")
     def _sections_fit(self) -> "Recipe":
-        problems = []
+        problems = [*self._model_problems(), *self._batch_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _model_problems(self) -> Iterator[str]:
+        """Say what does not fit the model."""
+        if self.model is None:
+            return
         try:
             encoder = self.model.encoder(vocab_size=1 << 30, pad_token_id=1)
         except ValidationError as error:
             found = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
             raise ValueError(f"model: {found}") from error
         if self.batches.row_tokens > encoder.max_tokens:
-            problems.append(
+            yield (
                 f"batches.row_tokens {self.batches.row_tokens} is over the {encoder.max_tokens} "
                 f"tokens that model.max_positions {self.model.max_positions} serves"
             )
         if self.batches.rows % self.train.micro_rows:
-            problems.append(
+            yield (
                 f"batches.rows {self.batches.rows} is no multiple of train.micro_rows "
                 f"{self.train.micro_rows}"
             )
-        if self.batches.bpe_dropout and self.tokenizer.kind != "bpe":
-            problems.append(
-                f"batches.bpe_dropout {self.batches.bpe_dropout} leaves out merges of byte pairs, "
-                f"and tokenizer.kind {self.tokenizer.kind!r} has none: set batches.bpe_dropout to "
+        if self.tokenizer.overlap_bp:
+            yield overlap_problem(self.tokenizer.overlap_bp)
+
+    def _batch_problems(self) -> Iterator[str]:
+        """Say what does not fit the tokenizer."""
+        batches, tokenizer = self.batches, self.tokenizer
+        if batches.bpe_dropout and tokenizer.kind != "bpe":
+            yield (
+                f"batches.bpe_dropout {batches.bpe_dropout} leaves out merges of byte pairs, "
+                f"and tokenizer.kind {tokenizer.kind!r} has none: set batches.bpe_dropout to "
                 f"0, or tokenizer.kind to 'bpe'"
             )
-        if self.batches.bpe_dropout and self.tokenizer.special_order == "gena-lm":
-            problems.append(
-                f"batches.bpe_dropout {self.batches.bpe_dropout} encodes the bases of each token "
+        if batches.bpe_dropout and tokenizer.special_order == "gena-lm":
+            yield (
+                f"batches.bpe_dropout {batches.bpe_dropout} encodes the bases of each token "
                 "anew, and GENA-LM's gap stands for N without number: set batches.bpe_dropout to 0"
             )
-        if self.tokenizer.overlap_bp:
-            problems.append(overlap_problem(self.tokenizer.overlap_bp))
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
+        longest_bp = tokenizer.longest_token_bp
+        room_bp = None if longest_bp is None else batches.row_tokens * longest_bp
+        if batches.packing == "drawn" and room_bp is not None and room_bp < batches.drawn_bp:
+            yield (
+                f"batches.row_tokens {batches.row_tokens} holds at most {room_bp:,} bp in tokens "
+                f"of up to {longest_bp} bp, and drawn windows have {batches.drawn_bp:,}: raise "
+                "batches.row_tokens, or lower batches.drawn_bp"
+            )

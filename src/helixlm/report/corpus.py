@@ -3,20 +3,25 @@
 Comes in: a `CorpusManifest`. Goes out: one HTML page like that of a run, and the same as text.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
+
+from markupsafe import Markup
 
 from helixlm.data.corpus import CorpusManifest, InputFile, OtherFile
 from helixlm.data.tally import LENGTH_BINS_PER_OCTAVE, Tally, total
+from helixlm.data.weights import WeightConfig
 from helixlm.data.windows import DROP_REASONS
 from helixlm.report.bars import bar_chart, histogram_chart
+from helixlm.report.contigs import contigs_chart
 from helixlm.report.html import environment
 from helixlm.report.numerals import brief_hash, count, percent, short
+from helixlm.report.repeats import describe_repeats, repeat_rows
 from helixlm.version import __version__
 
 MOST_BARS = 24
 """contigs and species that are drawn; the rest is one bar"""
-MOST_NAMES = 100
-"""contigs that are named"""
 BASES = "ACGTN"
 WORDS = {"train": "training", "validation": "validation"}
 
@@ -43,16 +48,10 @@ def render_corpus(manifest: CorpusManifest) -> str:
             title=manifest.species or "Corpus",
             words=in_words(manifest),
             manifest=manifest,
-            settings=[
-                *(
-                    (f"windows.{key}", value)
-                    for key, value in manifest.windows.model_dump().items()
-                ),
-                *((f"split.{key}", value) for key, value in manifest.split.model_dump().items()),
-                ("seed", manifest.seed),
-            ],
+            held_out=_names(manifest.validation_contigs),
+            settings=_settings(manifest),
             bar=_parts_of_bases(manifest),
-            dropped=_dropped(manifest),
+            dropped=dropped_in_words(manifest),
             splits=by_split,
             lengths=histogram_chart(
                 whole.lengths,
@@ -72,8 +71,13 @@ def render_corpus(manifest: CorpusManifest) -> str:
             ),
             softmasked=whole.softmasked_bases / max(1, whole.bases),
             gc=_gc(whole),
-            contigs=_amounts(whole.contigs, "contigs", "Bases in windows, by contig"),
-            held_out=_names(manifest.validation_contigs),
+            contigs_wide=_contig_bars(manifest, "contigs-wide", width=840),
+            contigs_narrow=_contig_bars(manifest, "contigs-narrow", width=360),
+            along_wide=contigs_chart(manifest.coverage, key="along-wide", width=840),
+            along_narrow=contigs_chart(manifest.coverage, key="along-narrow"),
+            more_contigs=_num_contigs(manifest) - len(manifest.coverage),
+            repeats=manifest.repeats,
+            repeat_rows=manifest.repeats and repeat_rows(manifest.repeats),
             species=_species(manifest),
             variants=_amounts(whole.variants, "variants", "Alleles applied, by kind"),
             skipped=sorted(whole.skipped_variants.items()),
@@ -93,10 +97,15 @@ def describe_corpus(manifest: CorpusManifest) -> str:
             lines.append(
                 f"  {source.species}: {count(bases)} bases ({percent(bases / whole.bases)})"
             )
-    lines += [f"  left out: {count(bases)} bases, {reason}" for reason, bases in _dropped(manifest)]
+    lines += [
+        f"  left out: {count(bases)} bases, {reason}"
+        for reason, bases in dropped_in_words(manifest)
+    ]
     softmasked = percent(whole.softmasked_bases / max(1, whole.bases))
     lines.append(f"  in lower case (repeats): {softmasked} of the bases")
     lines.append(f"  G and C: {percent(_gc(whole))} of the known bases")
+    if manifest.repeats is not None:
+        lines += [f"  outside repeats, {line}" for line in describe_repeats(manifest.repeats)]
     for kind, number in sorted(whole.variants.items()):
         lines.append(f"  variants applied, {kind}: {count(number)}")
     for reason, number in sorted(whole.skipped_variants.items()):
@@ -135,7 +144,7 @@ def _parts_of_bases(manifest: CorpusManifest) -> list[tuple[str, str, int]]:
     return [part for part in parts if part[2]]
 
 
-def _dropped(manifest: CorpusManifest) -> list[tuple[str, int]]:
+def dropped_in_words(manifest: CorpusManifest) -> list[tuple[str, int]]:
     """Return reasons in words with their bases, most first."""
     found = [(DROP_REASONS[key], bases) for key, bases in manifest.dropped_bases.items() if bases]
     return sorted(found, key=lambda pair: -pair[1])
@@ -149,10 +158,56 @@ def _contigs(file: InputFile | OtherFile) -> str:
     return f"{count(file.num_contigs)} {name}{'s' if file.num_contigs > 1 else ''}, "
 
 
-def _names(names: tuple[str, ...]) -> str:
-    """Return the first names, and how many are left."""
-    rest = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {count(rest)} others" if rest > 0 else "")
+def _names(contigs: Sequence[str]) -> str:
+    """Name some contigs and count the others."""
+    more = len(contigs) - MOST_BARS
+    return ", ".join(contigs[:MOST_BARS]) + (f" and {count(more)} more" if more > 0 else "")
+
+
+def _num_contigs(manifest: CorpusManifest) -> int:
+    return sum(len(file.contigs) for file in manifest.inputs)
+
+
+def _settings(manifest: CorpusManifest) -> list[tuple[str, str]]:
+    """Return the settings that made the corpus, by their names in a recipe."""
+    sections: dict[str, Any] = {"windows": manifest.windows, "split": manifest.split}
+    if manifest.weights != WeightConfig():
+        sections["weights"] = manifest.weights
+    if whole_tally(manifest).variants:
+        sections["variants"] = manifest.variants
+    if manifest.duplicates is not None:
+        sections["duplicates"] = manifest.duplicates
+    found = [
+        (name, _setting(value))
+        for section, config in sections.items()
+        for name, value in _flat(section, config.model_dump())
+    ]
+    return [*found, ("seed", str(manifest.seed))]
+
+
+def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        return [(name, value)]
+    return [pair for key, inner in value.items() for pair in _flat(f"{name}.{key}", inner)]
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def _contig_bars(manifest: CorpusManifest, key: str, width: float) -> Markup:
+    """Draw the bases in windows; contigs of several genomes are named ``species:contig``."""
+    several = len(manifest.sources) > 1
+    bases = {
+        f"{source.species}:{contig}" if several else contig: bases
+        for source in manifest.sources
+        for contig, bases in total(source.tallies.values()).contigs.items()
+    }
+    return _amounts(
+        bases, key, "Bases in windows, by contig", width, write=partial(short, unit="bp")
+    )
 
 
 def _letters(tally: Tally) -> list[tuple[str, int]]:
@@ -167,7 +222,13 @@ def _gc(tally: Tally) -> float | None:
     return (tally.letters.get("G", 0) + tally.letters.get("C", 0)) / known if known else None
 
 
-def _amounts(amounts: dict[str, int], key: str, title: str) -> Any:
+def _amounts(
+    amounts: dict[str, int],
+    key: str,
+    title: str,
+    width: float = 360,
+    write: Callable[[float], str] = short,
+) -> Markup:
     """Draw amounts, the largest first and those that are left as one."""
     order = sorted(amounts.items(), key=lambda pair: (-pair[1], pair[0]))
     rest = order[MOST_BARS:]
@@ -175,7 +236,7 @@ def _amounts(amounts: dict[str, int], key: str, title: str) -> Any:
     if rest:
         shown.append((f"{count(len(rest))} others", sum(amount for _, amount in rest)))
     about = "; ".join(f"{name}: {count(amount)}" for name, amount in shown) + "."
-    return bar_chart(shown, key=key, title=title, about=about)
+    return bar_chart(shown, key=key, title=title, about=about, width=width, write=write)
 
 
 def _species(manifest: CorpusManifest) -> list[dict[str, Any]]:
@@ -189,6 +250,7 @@ def _species(manifest: CorpusManifest) -> list[dict[str, Any]]:
                 "assembly": source.assembly,
                 "group": source.group,
                 "weight": source.weight,
+                "balance": source.balance,
                 "windows": tally.windows,
                 "bases": tally.bases,
                 "softmasked": tally.softmasked_bases / tally.bases if tally.bases else None,

@@ -9,6 +9,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import NamedTuple
 from xml.etree import ElementTree
 
@@ -18,6 +19,9 @@ from helixlm.report.numerals import fixed
 
 FONT = 12.0
 """Height of a chart's letters, in units of its viewBox."""
+
+MARGIN = 8
+"""around a picture that stands alone, in units of its viewBox"""
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -244,3 +248,20 @@ def add_path(
 def to_markup(svg: ElementTree.Element) -> Markup:
     """Return the text of a drawing, marked as safe to put into a page."""
     return Markup(ElementTree.tostring(svg, encoding="unicode"))
+
+
+def stand_alone(chart: Markup) -> str:
+    """Make a file of a drawing: with a name space, a size, a margin and the style of the page."""
+    style = (files("helixlm.report") / "templates" / "style.css").read_text(encoding="utf-8")
+    svg = ElementTree.fromstring(str(chart))
+    _, _, width, height = map(float, svg.attrib["viewBox"].split())
+    width, height = width + 2 * MARGIN, height + 2 * MARGIN
+    # The margin is in the viewBox: what CSS adds around it is cut off where a page shows the file.
+    svg.set("viewBox", f"{-MARGIN} {-MARGIN} {width:g} {height:g}")
+    svg.set("xmlns", "http://www.w3.org/2000/svg")
+    own = f"svg.chart {{ width: {width:g}px; height: {height:g}px; max-width: none; "
+    own += "background: var(--card); font-family: sans-serif; }"
+    sheet = ElementTree.Element("style")
+    sheet.text = f"{style}\n{own}"
+    svg.insert(0, sheet)
+    return ElementTree.tostring(svg, encoding="unicode") + "\n"

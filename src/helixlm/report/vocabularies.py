@@ -5,23 +5,18 @@ as SVG files that stand alone. Which figures there are is decided in `helixlm.to
 """
 
 from collections.abc import Sequence
-from importlib.resources import files
-from xml.etree import ElementTree
 
 from markupsafe import Markup
 
 from helixlm.report.figures import LONGEST, Series, curve_chart, length_chart
 from helixlm.report.html import environment, percent_ticks
 from helixlm.report.numerals import count, fixed, percent
-from helixlm.report.svg import add, drawing, shortened, text_width, to_markup
+from helixlm.report.svg import add, drawing, shortened, stand_alone, text_width, to_markup
 from helixlm.tokenizers.compare import VocabularyComparison
 from helixlm.version import __version__
 
 COLOURS = ("c-validation", "c-neighbour", "c-scratch", "c-unigram", "c-worse", "c-chance")
 """of the lines, in the order of the vocabularies; more than six share them"""
-
-MARGIN = 8
-"""around a picture that stands alone, in units of its viewBox"""
 
 SHARES = (0.25, 0.5, 0.75, 0.9)
 """shares at which the colour of a cell changes"""
@@ -119,7 +114,7 @@ def pictures(comparison: VocabularyComparison) -> dict[str, str]:
             key.replace("_", "-"): overlap_chart(comparison, key)
             for key, _, _ in comparison.overlaps()
         }
-    return {name: _alone(chart) for name, chart in drawn.items()}
+    return {name: stand_alone(chart) for name, chart in drawn.items()}
 
 
 def lengths_chart(comparison: VocabularyComparison, *, of_text: bool) -> Markup:
@@ -252,23 +247,6 @@ def _series(
     name: str, number: int, points: Sequence[tuple[float, float]], *, dots: bool = True
 ) -> Series:
     return Series(name=name, points=points, css=COLOURS[number % len(COLOURS)], dots=dots)
-
-
-def _alone(chart: Markup) -> str:
-    """Make a file of a drawing: with a name space, a size, a margin and the style of the page."""
-    style = (files("helixlm.report") / "templates" / "style.css").read_text(encoding="utf-8")
-    svg = ElementTree.fromstring(str(chart))
-    _, _, width, height = map(float, svg.attrib["viewBox"].split())
-    width, height = width + 2 * MARGIN, height + 2 * MARGIN
-    # The margin is in the viewBox: what CSS adds around it is cut off where a page shows the file.
-    svg.set("viewBox", f"{-MARGIN} {-MARGIN} {width:g} {height:g}")
-    svg.set("xmlns", "http://www.w3.org/2000/svg")
-    own = f"svg.chart {{ width: {width:g}px; height: {height:g}px; max-width: none; "
-    own += "background: var(--card); font-family: sans-serif; }"
-    sheet = ElementTree.Element("style")
-    sheet.text = f"{style}\n{own}"
-    svg.insert(0, sheet)
-    return ElementTree.tostring(svg, encoding="unicode") + "\n"
 
 
 def _written(value: str | int | float | None) -> str:

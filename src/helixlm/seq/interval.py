@@ -16,7 +16,8 @@ from helixlm.errors import InputError
 
 Position = TypeVar("Position", int, NDArray[np.int64])
 
-_Spans = tuple[NDArray[np.int64], NDArray[np.int64]]
+Spans = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Starts and ends on one contig, each of shape (n,), bp."""
 
 
 class IntervalError(InputError):
@@ -61,7 +62,7 @@ def merge(intervals: Iterable[Interval], gap_bp: int = 0) -> list[Interval]:
     """
     if gap_bp < 0:
         raise IntervalError(f"gap_bp {gap_bp}: expected at least 0")
-    return _listed((contig, _merge(spans, gap_bp)) for contig, spans in _by_contig(intervals))
+    return _listed((contig, merge_spans(spans, gap_bp)) for contig, spans in _by_contig(intervals))
 
 
 def intersect(intervals: Iterable[Interval], others: Iterable[Interval]) -> list[Interval]:
@@ -84,7 +85,7 @@ def intersect(intervals: Iterable[Interval], others: Iterable[Interval]) -> list
     """
     theirs = dict(_by_contig(others))
     return _listed(
-        (contig, _intersect(_merge(spans), _merge(theirs[contig])))
+        (contig, _intersect(merge_spans(spans), merge_spans(theirs[contig])))
         for contig, spans in _by_contig(intervals)
         if contig in theirs
     )
@@ -110,9 +111,14 @@ def subtract(intervals: Iterable[Interval], others: Iterable[Interval]) -> list[
     """
     theirs = dict(_by_contig(others))
     return _listed(
-        (contig, _subtract(_merge(spans), _merge(theirs[contig])) if contig in theirs else merged)
+        (
+            contig,
+            _subtract(merge_spans(spans), merge_spans(theirs[contig]))
+            if contig in theirs
+            else merged,
+        )
         for contig, spans in _by_contig(intervals)
-        for merged in [_merge(spans)]
+        for merged in [merge_spans(spans)]
     )
 
 
@@ -144,7 +150,7 @@ def overlaps(intervals: Iterable[Interval], others: Iterable[Interval]) -> NDArr
         rows.setdefault(interval.contig, []).append(row)
     for contig, (starts, ends) in _by_contig(asked):
         if contig in theirs:
-            other_starts, other_ends = _merge(theirs[contig])
+            other_starts, other_ends = merge_spans(theirs[contig])
             first = np.searchsorted(other_ends, starts, side="right")
             beyond = np.searchsorted(other_starts, ends, side="left")
             found[rows[contig]] = (first < beyond) & (starts < ends)
@@ -184,7 +190,63 @@ def reverse_strand(start: Position, end: Position, length: int) -> tuple[Positio
     return length - end, length - start
 
 
-def _by_contig(intervals: Iterable[Interval]) -> list[tuple[str, _Spans]]:
+def merge_spans(spans: Spans, gap_bp: int = 0) -> Spans:
+    """Sort the spans of one contig, drop empty ones, join those that overlap or touch.
+
+    Parameters
+    ----------
+    spans : Spans
+        In any order.
+    gap_bp : int
+        Also join spans that are at most so many bases apart.
+
+    Returns
+    -------
+    Spans
+        Disjoint, ascending.
+    """
+    starts, ends = spans
+    order = np.argsort(starts, kind="stable")
+    order = order[starts[order] < ends[order]]
+    if not len(order):
+        return starts[:0], ends[:0]
+    starts, reach = starts[order], np.maximum.accumulate(ends[order])
+    first = np.flatnonzero(np.concatenate(([True], starts[1:] > reach[:-1] + gap_bp)))
+    last = np.append(first[1:] - 1, len(reach) - 1)
+    return starts[first], reach[last]
+
+
+def bases_before(spans: Spans, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many bases of spans lie before each position.
+
+    Parameters
+    ----------
+    spans : Spans
+        Disjoint and ascending, as `merge_spans` gives them.
+    positions : NDArray, int64, shape (p,)
+        In any order, bp.
+
+    Returns
+    -------
+    NDArray, int64, shape (p,)
+        The difference of two is the number of bases between their positions.
+
+    Examples
+    --------
+    >>> bases_before((np.array([2, 8]), np.array([5, 9])), np.array([0, 4, 8, 100])).tolist()
+    [0, 2, 3, 4]
+    """
+    starts, ends = spans
+    if not len(starts):
+        return np.zeros(len(positions), np.int64)
+    before = np.concatenate([[0], np.cumsum(ends - starts)])
+    found = np.searchsorted(starts, positions, side="right") - 1
+    last = np.maximum(found, 0)
+    inside = np.minimum(positions, ends[last]) - starts[last]
+    return np.where(found < 0, 0, before[last] + inside)
+
+
+def _by_contig(intervals: Iterable[Interval]) -> list[tuple[str, Spans]]:
     """Return starts and ends, int64, of each contig, in the order of first appearance."""
     groups: dict[str, tuple[list[int], list[int]]] = {}
     for contig, start, end in intervals:
@@ -206,7 +268,7 @@ def _by_contig(intervals: Iterable[Interval]) -> list[tuple[str, _Spans]]:
     return spans
 
 
-def _listed(parts: Iterable[tuple[str, _Spans]]) -> list[Interval]:
+def _listed(parts: Iterable[tuple[str, Spans]]) -> list[Interval]:
     return [
         Interval(contig, start, end)
         for contig, (starts, ends) in parts
@@ -214,20 +276,7 @@ def _listed(parts: Iterable[tuple[str, _Spans]]) -> list[Interval]:
     ]
 
 
-def _merge(spans: _Spans, gap_bp: int = 0) -> _Spans:
-    """Sort spans, drop empty ones, join those that overlap or touch."""
-    starts, ends = spans
-    order = np.argsort(starts, kind="stable")
-    order = order[starts[order] < ends[order]]
-    if not len(order):
-        return starts[:0], ends[:0]
-    starts, reach = starts[order], np.maximum.accumulate(ends[order])
-    first = np.flatnonzero(np.concatenate(([True], starts[1:] > reach[:-1] + gap_bp)))
-    last = np.append(first[1:] - 1, len(reach) - 1)
-    return starts[first], reach[last]
-
-
-def _intersect(spans: _Spans, others: _Spans) -> _Spans:
+def _intersect(spans: Spans, others: Spans) -> Spans:
     """Return what two merged lists of spans share."""
     starts, ends = spans
     other_starts, other_ends = others
@@ -243,7 +292,7 @@ def _intersect(spans: _Spans, others: _Spans) -> _Spans:
     )
 
 
-def _subtract(spans: _Spans, others: _Spans) -> _Spans:
+def _subtract(spans: Spans, others: Spans) -> Spans:
     """Return what the first of two merged lists of spans covers alone."""
     if not len(spans[0]):
         return spans

@@ -165,6 +165,11 @@ class TokenizerConfig(BaseModel):
         return self.k - 1 if self.kind == "kmer" and self.overlap else 0
 
     @property
+    def longest_token_bp(self) -> int | None:
+        """Bases of the longest token that there can be; None: no limit."""
+        return {"bpe": self.max_token_bp, "char": 1, "kmer": self.k}[self.kind]
+
+    @property
     def needs_text(self) -> bool:
         """Whether the vocabulary is trained, so that there must be a text."""
         return self.kind == "bpe"

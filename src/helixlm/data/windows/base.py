@@ -23,7 +23,7 @@ DROP_REASONS = {
     "tail": "ends of pieces, after the last window",
     "split_border": "windows that would lie in training and validation at once",
     "duplicate": "windows whose sequence came before",
-    "weight": "windows of genomes whose weight is below 1",
+    "weight": "windows that a weight below 1 left out",
     "n_content": "windows with more N than the settings allow",
     "not_sampled": "stretches that no window drawn at random fell on",
     "no_feature": "stretches in no window around a feature, or in no coding sequence",
@@ -56,6 +56,12 @@ class WindowSettings(BaseModel):
     """What the settings of all kinds of windows have in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    """Which of them."""
+    both_strands: bool = False
+    """Each window of training comes as its reverse complement too. Where windows are drawn in
+    training, `batches.reverse_complement` does it better, anew at every epoch."""
 
 
 class Window(NamedTuple):

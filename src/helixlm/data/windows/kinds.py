@@ -4,12 +4,13 @@ In: a contig's letters and the settings of one kind. Out: its windows and what i
 may be cut in parts, by several processes: the parts together give what the whole gives.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BeforeValidator, Field
 
+from helixlm.data.repeats import RepeatReport
 from helixlm.data.runs import Letters
 from helixlm.data.windows.base import Dropped, Window, WindowError
 from helixlm.data.windows.coding import CodingWindows
@@ -78,6 +79,7 @@ def cut(
     stop: int | None = None,
     *,
     features: Sequence[Feature] = (),
+    report: Callable[[RepeatReport], None] = lambda _: None,
 ) -> Iterator[Window | Dropped]:
     """Cut a contig, or a part of it, into windows and say what is dropped.
 
@@ -96,6 +98,8 @@ def cut(
         The part, bp: multiples of ``unit_bp(config)``, or 0 and L. The whole if not given.
     features : sequence of Feature
         What windows of the kind ``features`` are around, on all contigs. Others take none.
+    report : callable
+        Given what windows of the kind ``repeatfree`` keep of the contig, before the first of them.
 
     Yields
     ------
@@ -127,6 +131,6 @@ def cut(
         case FeatureWindows():
             return cut_features(letters, contig, config, features, start, stop)
         case RepeatFreeWindows():
-            return cut_repeatfree(letters, contig, config)
+            return cut_repeatfree(letters, contig, config, report)
         case CodingWindows():
             raise WindowError("coding sequences are spliced, not cut: see helixlm.data.coding")

@@ -5,13 +5,20 @@ them is told apart. In training, 12,000 of the 12,200 bp are taken from a start 
 among the first 200.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
-from helixlm.data.repeats import PIECE_BP, find_threshold, find_unmasked, select_pieces
+from helixlm.data.repeats import (
+    PIECE_BP,
+    RepeatReport,
+    find_threshold,
+    find_unmasked,
+    report_repeats,
+    select_pieces,
+)
 from helixlm.data.runs import Letters
 from helixlm.data.windows.base import (
     Dropped,
@@ -39,14 +46,19 @@ class RepeatFreeWindows(WindowSettings):
 
 
 def cut_repeatfree(
-    letters: Letters, contig: str, config: RepeatFreeWindows
+    letters: Letters,
+    contig: str,
+    config: RepeatFreeWindows,
+    report: Callable[[RepeatReport], None],
 ) -> Iterator[Window | Dropped]:
     """Cut a whole contig; see `kinds.cut`."""
     found = find_unmasked(letters)
     threshold = config.min_run_bp
     if threshold is None:
         threshold = find_threshold(found, config.kept_fraction, config.length_bp)
-    starts = select_pieces(found, threshold, config.length_bp).starts
+    selection = select_pieces(found, threshold, config.length_bp)
+    report(report_repeats(contig, found, selection))
+    starts = selection.starts
     for stretch in stretches(letters, "keep"):
         if stretch.reason:
             yield Dropped(contig, stretch.start, stretch.end, stretch.reason)
