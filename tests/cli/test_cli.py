@@ -11,6 +11,7 @@ import sys
 import pysam
 import pytest
 from rich.console import Console
+from tests.data.record_files import Cds, letters, write_cds, write_table
 
 from helixlm.cli import progress
 from helixlm.cli.main import LogLines, repeat_options
@@ -145,6 +146,42 @@ def test_several_files_reach_the_verb(helixlm, world, tmp_path):
     manifest = json.loads((tmp_path / "corpus" / "manifest.json").read_text())
     (source,) = manifest["sources"]
     assert [list(file["contigs"]) for file in source["inputs"]] == [["one"], ["two"]]
+
+
+def test_coding_sequences_and_a_column_reach_the_verb(helixlm, tmp_path):
+    records = [
+        Cds(f"T{i}", letters(i, 60), (f"{i % 3}", 100 * i, 100 * i + 60, "+")) for i in range(9)
+    ]
+    cds = write_cds(tmp_path / "a.fa", records)
+    table = write_table(tmp_path / "a.parquet", records)
+    held_out = ("--validation-contigs", "2")
+    coding = ("--set", "windows.kind=coding")
+    status, out, err = helixlm("prepare", "--cds", cds, *held_out, *coding, "-o", tmp_path / "c")
+    assert status == 0, err
+    assert "6 windows with 360 bp for training" in out
+    assert "from 9 records in 1 file" in out
+    options = ("--column", "sequence", "--dataset-split", "train", "--set", "split.by=group")
+    status, out, err = helixlm(
+        "prepare", "--dataset", table, *options, *coding, "-o", tmp_path / "d"
+    )
+    assert status == 0, err
+    assert "from 9 records in 1 file" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("", "inputs: no sequence: expected fasta, cds or dataset, found none of them"),
+        ("--cds a.fa --fasta b.fa", "inputs: found fasta and cds, expected one of fasta, cds and"),
+        ("--dataset a/b --gff g.gff3", "inputs: found gff beside dataset, and no genome that they"),
+        ("--cds a.fa --column x", "inputs: found column or dataset_split, expected a dataset"),
+        ("--sources s.yaml --cds a.fa", "give it alone, without --cds"),
+    ],
+)
+def test_inputs_that_do_not_go_together(helixlm, tmp_path, options, message):
+    status, _, err = helixlm("prepare", *options.split(), "-o", tmp_path / "c")
+    assert status == 1
+    assert message in " ".join(err.split())
 
 
 def test_recipes_are_listed_and_printed(helixlm):

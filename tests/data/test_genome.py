@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.data.fasta_files import genomes, pack, text_of
 from tests.data.twobit_files import twobit_bytes
 
+from helixlm.data import genome as genome_module
 from helixlm.data.fasta import FastaError, scan_fasta
 from helixlm.data.genome import Genome, GenomeError, missing_contig, open_genome
 from helixlm.errors import StateError
@@ -227,3 +228,36 @@ def test_what_is_no_genome_or_damaged(genome, tmp_path):
     (genome.path / "letters.bin").write_bytes(b"ACGT")
     with pytest.raises(StateError, match=r"letters\.bin: 4 bytes, manifest\.json says 30,001"):
         open_genome(genome.path)
+
+
+def test_records_are_contigs(tmp_path, monkeypatch):
+    monkeypatch.setattr(genome_module, "_WRITTEN_AT_ONCE", 7)
+    found = {"a": {"x": "ACGTn", "y": "GG"}, "b": {"z": "ryAC" * 5}}
+    parts = ((path, iter(records.items())) for path, records in found.items())
+    with Genome.from_records(parts, tmp_path / "g") as genome:
+        whole = {name: text for records in found.values() for name, text in records.items()}
+        assert genome.contigs == {name: len(text) for name, text in whole.items()}
+        for name, text in whole.items():
+            assert genome.sequence(name, 0, len(text)) == text
+        for source, (path, records) in zip(genome.manifest.sources, found.items(), strict=True):
+            text = "".join(records.values())
+            assert (source.path, source.letters) == (path, dict(Counter(text)))
+            lines = "".join(f"{record}\n" for record in records.values())
+            assert source.sha256 == hashlib.sha256(lines.encode()).hexdigest()
+    with pytest.raises(StateError, match="the folder is not empty"):
+        Genome.from_records([("a", [("x", "A")])], tmp_path / "g")
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([("a", [("x", "A"), ("x", "C")])], "a: the record name 'x' is also in a: rename one"),
+        ([("a", [("x", "A")]), ("b", [("x", "C")])], "b: the record name 'x' is also in a: ren"),
+        ([("a", [("x", "")])], "a: record 'x' has no letter, expected at least one"),
+        ([("a", [])], "expected at least one record, found none"),
+    ],
+)
+def test_records_that_make_no_genome(tmp_path, parts, message):
+    with pytest.raises(GenomeError, match=message):
+        Genome.from_records(parts, tmp_path / "g")
+    assert not (tmp_path / "g").exists()

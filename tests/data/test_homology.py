@@ -131,3 +131,13 @@ def test_a_split_by_group_has_no_leak_where_one_by_block_has(genome, tmp_path, s
     assert reports["group"].clean, str(reports["group"])
     assert not reports["block"].clean
     assert reports["block"].overlapping == 0
+
+
+def test_sequences_that_are_linked_are_in_one_group():
+    grouper = HomologyGrouper(0.5, length_bp=200)
+    grouper.link(0, 3)  # before they are added
+    for number in range(5):
+        grouper.add("".join("ACGT"[i] for i in CounterRng("link", number).integers(0, 4, 200)))
+    grouper.link(3, 4)
+    assert grouper.num_sequences == 5
+    assert grouper.groups().tolist() == [0, 1, 2, 0, 0]

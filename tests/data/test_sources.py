@@ -67,15 +67,38 @@ def test_a_list_is_read_with_paths_beside_it(folder):
         ("{}", "found nothing, expected a list of genomes, each with at least 'fasta'"),
         ("[]", "found nothing, expected a list of genomes"),
         ("Dear Sir", "found 'Dear Sir', expected a list of genomes"),
-        ("- one.fa", "genome 1: found 'one.fa', expected fasta, species"),
+        (
+            "- one.fa",
+            "genome 1: found 'one.fa', expected fasta, cds, dataset, column, dataset_split, spec",
+        ),
         ("a: [", "not YAML: while parsing"),
         ("- fasta: none.fa", r"list.yaml: .*none.fa: expected a file to read, found nothing there"),
         ("- fasta: one.fa\n- fasta: two.fa.gz", "2 genomes with the species '', ''"),
         ("- {fasta: one.fa, species: a}\n- {fasta: one.fa, species: a}", "'a', 'a': expected a"),
         (
-            "- {fasta: one.fa, colour: red}\n- {weight: 0}",
-            r"genome 1: colour: unknown field, expected fasta, .*; genome 2: fasta: is missing, "
-            r"expected .*; genome 2: weight: found 0: Input should be greater",
+            "- {fasta: one.fa, colour: red}\n- {weight: 0}\n- {species: a}",
+            "genome 1: colour: unknown field, expected fasta, .*; genome 2: weight: found 0: Input "
+            "should be greater.*; genome 3: no sequence: "
+            "expected fasta, cds or dataset, found none of them",
+        ),
+        (
+            "- {cds: one.fa, dataset: a/b}",
+            "genome 1: found cds and dataset, expected one of fasta, cds and dataset: list each as",
+        ),
+        (
+            "- {cds: one.fa, gff: genes.gff3, vcf: people.vcf.gz}",
+            "genome 1: found vcf and gff beside cds, and no genome that they have coordinates of",
+        ),
+        ("- {dataset: a/b, bed: some.bed}", "found bed beside dataset, and no genome"),
+        ("- {fasta: one.fa, column: x}", "found column or dataset_split, expected a dataset with"),
+        ("- {cds: one.fa, dataset_split: test}", "found column or dataset_split, expected a datas"),
+        (
+            "- dataset: a.csv",
+            "a.csv: expected a file, a folder, or the name of a dataset on the hub",
+        ),
+        (
+            "- dataset: a/b/c",
+            "a/b/c: expected a file, a folder, or the name of a dataset on the hub",
         ),
     ],
 )
@@ -84,6 +107,31 @@ def test_lists_that_cannot_be_used(folder, text, message):
         read_sources(write(folder, text))
     with pytest.raises(SourceError, match=r"none.yaml: cannot be read: No such file"):
         read_sources(folder / "none.yaml")
+
+
+def test_coding_sequences_and_datasets_in_a_list(folder):
+    text = """
+- {species: a, cds: [one.fa, two.fa.gz]}
+- {species: b, dataset: some.bed, column: sequence}
+- {species: c, dataset: owner/name, dataset_split: test}
+"""
+    assert read_sources(write(folder, text)) == [
+        Source(species="a", cds=(folder / "one.fa", folder / "two.fa.gz")),
+        Source(species="b", dataset=folder / "some.bed", column="sequence"),
+        Source(species="c", dataset="owner/name", dataset_split="test"),
+    ]
+
+
+def test_files_of_a_source(folder):
+    files = (folder / "genes.gff3", folder / "one.fa", folder / "people.vcf.gz")
+    assert Source(dataset=folder).files[:3] == files
+    assert Source(dataset="owner/name").files == ()
+    assert Source(cds=files[1]).files == files[1:2]
+    assert Source(fasta=files[1], vcf=files[2], gff=files[0]).files == (
+        files[1],
+        files[2],
+        files[0],
+    )
 
 
 def record(folder, names):
@@ -110,6 +158,22 @@ def test_a_folder_of_downloads(folder):
         Source(species="A", fasta=folder / "two.fa.gz", vcf=folder / "people.vcf.gz", **shared),
         Source(species="B", fasta=folder / "one.fa", **shared),
     ]
+
+
+def test_coding_sequences_in_a_folder_of_downloads(folder):
+    names = ("Homo_sapiens.GRCh38.cds.all.fa.gz", "GCF_1_cds_from_genomic.fna.gz")
+    for name in names:
+        (folder / name).write_text("x")
+    record(folder, {names[0]: "A", names[1]: "B", "one.fa": "C"})
+    shared = {"assembly": "a1", "group": "fungi", "weight": 0.5}
+    assert read_sources(folder) == [
+        Source(species="A", cds=folder / names[0], **shared),
+        Source(species="B", cds=folder / names[1], **shared),
+        Source(species="C", fasta=folder / "one.fa", **shared),
+    ]
+    record(folder, {names[0]: "A", "one.fa": "A"})
+    with pytest.raises(SourceError, match="A: found both a genome and coding sequences, expected"):
+        read_sources(folder)
 
 
 def test_downloads_without_sequence(folder):

@@ -21,28 +21,74 @@ import pytest
 from tests.docs.bad_input import ACCEPTED, CHR17, REFUSED, fasta
 
 from helixlm.cli.main import run
-from helixlm.data.cds_fasta import CdsFastaError, iter_cds_fasta
-from helixlm.data.datasets_column import DatasetError, iter_column
 from helixlm.data.genome import Genome
 
 PAGE = Path(__file__).parents[2] / "docs" / "messages.md"
 OPTIONS = {"fa": "--fasta", "2bit": "--fasta", "vcf": "--vcf", "gff3": "--gff", "bed": "--bed"}
 OPTIONS |= {"yaml": "--sources"}
 WINDOWS = ("windows.kind=fixed", "windows.length_bp=120")
-CDS_FASTA = {
-    "CDS FASTA: empty file": b"",
-    "CDS FASTA: other text": b"Dear Sir\n",
-    "CDS FASTA: one name twice": b">one\nATG\n>one\nATG\n",
-    "CDS FASTA: a record without sequence": b">one\n>two\nATG\n",
-    "CDS FASTA: protein": b">one\nMKLVEFQ\n",
-    "CDS FASTA: a place that is none": b">one cds chromosome:GRCh38:14:9:3:1\nATG\n",
+WINDOWS_AROUND = ("windows.kind=features", "windows.upstream_bp=9", "windows.downstream_bp=9")
+
+
+def settings(values):
+    """Return the options that change settings."""
+    return [word for value in values for word in ("--set", value)]
+
+
+CDS = {
+    "empty file": b"",
+    "other text": b"Dear Sir\n",
+    "one name twice": b">one\nATG\n>one\nATG\n",
+    "a record without sequence": b">one\n>two\nATG\n",
+    "protein": b">one\nMKLVEFQ\n",
+    "a place that is none": b">one cds chromosome:GRCh38:14:9:3:1\nATG\n",
 }
 DATASETS = {
-    "dataset: no such column": (b"name,sequence\na,ACGT\n", "sequences"),
-    "dataset: no column of DNA": (b"name,text\nx1,Dear Sir\n", None),
-    "dataset: two columns of DNA": (b"left,right\nACGT,ACGT\n", None),
-    "dataset: protein": (b"sequence\nMKLV\n", "sequence"),
-    "dataset: no row": (b"sequence\n", None),
+    "no such column": (b"name,sequence\na,ACGT\n", "sequences"),
+    "no column of DNA": (b"name,text\nx1,Dear Sir\n", None),
+    "two columns of DNA": (b"left,right\nACGT,ACGT\n", None),
+    "protein": (b"sequence\nMKLV\n", "sequence"),
+    "no row": (b"sequence\n", None),
+}
+GENOME = {"genome.fa": fasta(), "cds.fa": b">one\nATG\n"}
+RECORDS = {
+    **{f"CDS FASTA: {what}": ({"cds.fa": text}, ["--cds", "cds.fa"]) for what, text in CDS.items()},
+    **{
+        f"dataset: {what}": (
+            {"cds.csv": text},
+            ["--dataset", "cds.csv", *([] if column is None else ["--column", column])],
+        )
+        for what, (text, column) in DATASETS.items()
+    },
+    "dataset: nothing there": ({}, ["--dataset", "cds.csv"]),
+    "all: no sequence": ({}, []),
+    "all: a genome and records": (GENOME, ["--fasta", "genome.fa", "--cds", "cds.fa"]),
+    "all: an annotation of records": (
+        {**GENOME, "genes.gff3": b"##gff-version 3\n"},
+        ["--cds", "cds.fa", "--gff", "genes.gff3"],
+    ),
+    "all: a column without a dataset": (GENOME, ["--cds", "cds.fa", "--column", "sequence"]),
+    "all: windows around features of records": (
+        GENOME,
+        ["--cds", "cds.fa", *settings(WINDOWS_AROUND)],
+    ),
+    **{
+        f"bedGraph: {what}": (
+            {**GENOME, "weights.bedgraph": text},
+            ["--fasta", "genome.fa", "--weights", "weights.bedgraph", *settings(WINDOWS)],
+        )
+        for what, text in {
+            "empty file": b"",
+            "other text": b"Dear Sir\n",
+            "a negative weight": b"chr17\t0\t9\t-1\n",
+            "lines that overlap": b"chr17\t0\t9\t1\nchr17\t5\t12\t1\n",
+            "contigs of another genome": b"scaffold_7\t0\t9\t1\n",
+        }.items()
+    },
+    "weights.contigs: contigs of another genome": (
+        GENOME,
+        ["--fasta", "genome.fa", *settings([*WINDOWS, "weights.contigs={scaffold_7: 2}"])],
+    ),
 }
 FULL = {
     "all: a full disk, while sequence is read": (50_000,),
@@ -74,7 +120,7 @@ def fits(message, found):
     return re.fullmatch(pattern, " ".join(found.split())) is not None
 
 
-def options_of(files, settings):
+def options_of(files, overrides):
     """Write the files of a case; return the command that is given them."""
     if not any(name.split(".")[1] in ("fa", "2bit", "yaml") for name in files):
         files = {"genome.fa": fasta(), **files}
@@ -85,8 +131,8 @@ def options_of(files, settings):
             Path(name).write_bytes(content)
         if not (lists and name in ("a.fa", "b.fa")):
             command += [OPTIONS[name.split(".")[1]], name]
-    kind = () if any(x.startswith("windows.kind") for x in settings) else WINDOWS
-    return command + [word for x in (*kind, *settings) for word in ("--set", x)]
+    kind = () if any(x.startswith("windows.kind") for x in overrides) else WINDOWS
+    return command + settings((*kind, *overrides))
 
 
 def call(capsys, command):
@@ -134,30 +180,24 @@ def test_what_is_read_all_the_same(what, capsys, caplog):
     assert table()[what]
 
 
-@pytest.mark.parametrize("what", CDS_FASTA)
-def test_cds_fasta(what):
-    Path("cds.fa").write_bytes(CDS_FASTA[what])
-    with pytest.raises(CdsFastaError) as caught:
-        list(iter_cds_fasta("cds.fa"))
-    assert fits(message_of(what), str(caught.value)), caught.value
-
-
 @pytest.mark.filterwarnings(
     "ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-@pytest.mark.parametrize("what", DATASETS)
-def test_datasets(what):
-    content, column = DATASETS[what]
-    Path("cds.csv").write_bytes(content)
-    with pytest.raises(DatasetError) as caught:
-        list(iter_column("cds.csv", column))
-    assert fits(message_of(what), str(caught.value)), caught.value
-    del caught
+@pytest.mark.parametrize("what", RECORDS)
+def test_records(what, capsys):
+    files, options = RECORDS[what]
+    for name, content in files.items():
+        Path(name).write_bytes(content)
+    status, said = call(capsys, ["prepare", "--recipe", "book", "-o", "corpus", *options])
     gc.collect()  # a stream that is not read to its end keeps its file open inside of `datasets`
+    found = said.rpartition("error: ")[2]
+    assert status == 1
+    assert fits(message_of(what), found), f"{message_of(what)}\n{found}"
+    assert not list(Path().glob("*corpus*")), "something was left behind"
 
 
 def test_every_row_of_the_page_is_provoked():
-    assert set(table()) == {*REFUSED, *ACCEPTED, *CDS_FASTA, *DATASETS, *FULL, *APART}
+    assert set(table()) == {*REFUSED, *ACCEPTED, *RECORDS, *FULL, *APART}
 
 
 @pytest.mark.parametrize("what", FULL)

@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from tests.data.record_files import Cds, letters, write_cds, write_table
 from transformers import AutoTokenizer
 
 import helixlm
@@ -248,6 +249,26 @@ def test_the_recipe_of_a_run_on_a_corpus_is_the_one_that_made_the_corpus(world, 
         made.run / "recipe.yaml", tmp_path / "same", fasta=[world.fasta()], overrides=["seed=4"]
     )
     assert same.manifest.corpus_sha256 == corpus.manifest.corpus_sha256
+
+
+@pytest.mark.parametrize("kind", ["cds", "dataset"])
+def test_a_run_on_coding_sequences_or_a_dataset(tmp_path, kind):
+    records = [
+        Cds(f"T{i}", letters(i, 600), (f"{i % 4}", 700 * i, 700 * i + 600, "-")) for i in range(80)
+    ]
+    if kind == "cds":
+        given = {"cds": [write_cds(tmp_path / "a.cds.fa", records)]}
+        expected = "--cds a.cds.fa -o CORPUS"
+    else:
+        given = {"dataset": write_table(tmp_path / "a.csv", records), "column": "sequence"}
+        expected = f"--dataset {tmp_path}/a.csv --column sequence --dataset-split train -o CORPUS"
+    corpus = prepare("demo", tmp_path / "corpus", **given, overrides=["windows.kind=coding"])
+    made = pretrain("demo", tmp_path / "run", corpus=corpus.path, overrides=TINY, device="cpu")
+    assert made.model is not None
+    page = html.unescape(write_run_report(made.run).read_text())
+    first, second = (line for line in page.splitlines() if "--recipe recipe.yaml" in line)
+    assert expected in first
+    assert "helixlm pretrain --recipe recipe.yaml --corpus CORPUS" in second
 
 
 def test_a_run_that_draws_its_windows(world, tmp_path):

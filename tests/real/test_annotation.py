@@ -9,7 +9,13 @@ import pytest
 from helixlm.data.annotation import feature_points, read_annotation
 from helixlm.data.cds_fasta import iter_cds_fasta
 from helixlm.data.coding import iter_coding_sequences
+from helixlm.data.corpus import open_corpus
 from helixlm.data.genome import Genome
+from helixlm.data.leaks import check_leaks
+from helixlm.data.prepare import prepare_corpus
+from helixlm.data.sources import Source
+from helixlm.data.splits import SplitConfig
+from helixlm.data.windows import CodingWindows
 
 # NCBI, The Genetic Codes: amino acids of the codons TTT, TTC, TTA, TTG, TCT, ... GGG.
 STANDARD = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
@@ -121,3 +127,25 @@ def test_a_genome_holds_what_a_plain_reader_finds(data, tmp_path, name):
         for contig, sequence in expected.items():
             letters = np.frombuffer(sequence.encode(), np.uint8)
             assert np.array_equal(genome.letters(contig), letters)
+
+
+def test_a_corpus_of_the_published_coding_sequences_of_yeast(data, tmp_path):
+    path = data / "yeast" / "S_cerevisiae.SGD.cds.fa.gz"
+    split = SplitConfig(by="group")
+    source = Source(cds=path)
+    manifest = prepare_corpus([source], tmp_path / "c", windows=CodingWindows(), split=split)
+    assert sum(found.num_windows for found in manifest.splits.values()) == 6_713
+    assert sum(found.num_bases for found in manifest.splits.values()) == 9_078_756
+    assert not any(manifest.dropped_bases.values())
+    corpus = open_corpus(tmp_path / "c")
+    found = {
+        row.contig: row.sequence
+        for name in ("train", "validation")
+        for row in corpus.iter_windows(name)
+    }
+    text = gzip.decompress(path.read_bytes()).decode()
+    records = [record.partition("\n") for record in text.split("\n>")]
+    assert found == {
+        header.split()[0].lstrip(">"): body.replace("\n", "") for header, _, body in records
+    }
+    assert check_leaks(corpus, near=0.5).clean

@@ -10,6 +10,7 @@ from huggingface_hub import DatasetCard
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from tests.data.record_files import Cds, letters, write_cds, write_table
 
 from helixlm.data.simulate import simulate, small_config
 from helixlm.data.window_files import SCHEMA
@@ -119,6 +120,28 @@ def test_the_command_makes_the_same_rows_again(corpus, tmp_path):
 def renamed(manifest, species):
     source = manifest.sources[0].model_copy(update={"species": species})
     return manifest.model_copy(update={"sources": (source,)})
+
+
+def test_the_command_makes_the_same_rows_of_records_again(tmp_path):
+    records = [
+        Cds(f"T{i}", letters(i, 90), (f"{i % 4}", 99 * i, 99 * i + 90, "-")) for i in range(30)
+    ]
+    entries = [
+        {"species": "one", "cds": [str(write_cds(tmp_path / "a.fa", records))]},
+        {
+            "species": "two",
+            "dataset": str(write_table(tmp_path / "b.csv", records)),
+            "column": "sequence",
+        },
+    ]
+    (tmp_path / "g.yaml").write_text(yaml.safe_dump(entries))
+    overrides = ["windows.kind=coding", "split.by=group"]
+    made = prepare("demo", tmp_path / "c", sources=tmp_path / "g.yaml", overrides=overrides)
+    recipe, genomes = blocks(render_card(made.manifest, "o/n"), "yaml")
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    (tmp_path / "genomes.yaml").write_text(genomes)
+    again = prepare(tmp_path / "recipe.yaml", tmp_path / "d", sources=tmp_path / "genomes.yaml")
+    assert again.manifest.corpus_sha256 == made.manifest.corpus_sha256
 
 
 @given(species=st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1))

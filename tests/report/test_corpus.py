@@ -4,6 +4,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from tests.data.record_files import Cds, write_cds, write_table
 
 from helixlm.data.corpus import open_corpus
 from helixlm.data.duplicates import DuplicateConfig
@@ -11,7 +12,7 @@ from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
 from helixlm.data.weights import WeightConfig
-from helixlm.data.windows import FixedWindows
+from helixlm.data.windows import CodingWindows, FixedWindows
 from helixlm.report.bars import bar_chart, histogram_chart
 from helixlm.report.corpus import describe_corpus, render_corpus
 
@@ -34,6 +35,23 @@ def corpus(tmp_path):
     windows = FixedWindows(length_bp=90, last="keep", n="keep")
     prepare_corpus(sources, tmp_path / "corpus", windows=windows, split=split)
     return open_corpus(tmp_path / "corpus")
+
+
+def test_the_page_of_records(tmp_path):
+    cds = write_cds(
+        tmp_path / "a.fa", [Cds(f"T{i}", "ACGT", (f"{i % 3}", i, i + 9, "+")) for i in range(9)]
+    )
+    table = write_table(tmp_path / "b.csv", [Cds(f"x{i}", "ACGTA") for i in range(40)])
+    sources = [Source(cds=cds, species="one"), Source(dataset=table, species="two")]
+    split = SplitConfig(validation_contigs=("one:2", "two:row7"))
+    manifest = prepare_corpus(sources, tmp_path / "c", windows=CodingWindows(), split=split)
+    page = ElementTree.fromstring(render_corpus(manifest).partition("\n")[2])
+    text = text_of(page)
+    assert "9 records, SHA-256" in text
+    assert "40 records, SHA-256" in text
+    assert "Held out as a whole: one:2." in text
+    assert "two:records of no known contig" in text
+    assert "What was kept along them" not in text
 
 
 def text_of(element):

@@ -65,6 +65,27 @@ Fasta = Annotated[
     list[Path] | None,
     typer.Option("--fasta", "-f", help="FASTA files: plain, gzip or bgzip."),
 ]
+Cds = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--cds",
+        help="Instead of --fasta: FASTA files of coding sequences, such as Ensembl's .cds.all.fa.",
+    ),
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        metavar="NAME",
+        help="Instead of --fasta: a table (CSV, TSV, Parquet, JSON), a folder of a dataset, or its "
+        "name on the Hugging Face hub. Needs the extra 'datasets'.",
+    ),
+]
+Column = Annotated[
+    str | None,
+    typer.Option("--column", help="Of --dataset. Default: the only column that holds DNA."),
+]
+DatasetSplit = Annotated[str, typer.Option("--dataset-split", help="Split of --dataset.")]
 Sources = Annotated[
     Path | None,
     typer.Option(

@@ -1,10 +1,14 @@
-"""`helixlm prepare`: from FASTA to a corpus."""
+"""`helixlm prepare`: from sequences to a corpus."""
 
 import typer
 
 from helixlm.cli.arguments import (
     Assembly,
     Bed,
+    Cds,
+    Column,
+    Dataset,
+    DatasetSplit,
     Fasta,
     Gff,
     Output,
@@ -24,6 +28,10 @@ from helixlm.cli.arguments import (
 def prepare(
     output: Output,
     fasta: Fasta = None,
+    cds: Cds = None,
+    dataset: Dataset = None,
+    column: Column = None,
+    dataset_split: DatasetSplit = "train",
     vcf: Vcf = None,
     gff: Gff = None,
     bed: Bed = None,
@@ -37,7 +45,7 @@ def prepare(
     workers: Workers = 1,
     ray: Ray = None,
 ) -> None:
-    """Cut genomes into windows and write them as a Parquet corpus.
+    """Cut genomes, or other sequences, into windows and write them as a Parquet corpus.
 
     Example: helixlm prepare --recipe tinydnabert-mini --fasta genome.fa.gz -o corpus
     """
@@ -53,6 +61,10 @@ def prepare(
         recipe,
         output,
         fasta=fasta or [],
+        cds=cds or [],
+        dataset=dataset,
+        column=column,
+        dataset_split=dataset_split,
         vcf=vcf or [],
         gff=gff,
         bed=bed,

@@ -9,7 +9,7 @@ anything else that reads Parquet. How it is made is said in `prepare.py`; tokens
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -32,13 +32,19 @@ class CorpusError(InputError):
 
 
 class InputFile(BaseModel, frozen=True, extra="forbid"):
-    """One file of sequence that a corpus was made from."""
+    """One file of sequence that a corpus was made from, or one dataset."""
 
     path: str
+    """Or the name of a dataset on the hub."""
     sha256: str
-    """Of the bytes of the file, compressed if it is."""
+    """Of the bytes of the file, compressed if it is; of a folder, of a line with name and hash for
+    each file in it; of a dataset on the hub, of the sequences that were read, a line for each."""
     contigs: dict[str, int]
-    """Lengths in bp, in the order of the file."""
+    """Lengths in bp, in the order of the file; empty where the file holds records."""
+    num_contigs: int
+    """Number of contigs, or of records."""
+    num_bases: int
+    """All letters, bp."""
 
 
 class OtherFile(BaseModel, frozen=True, extra="forbid"):
@@ -53,6 +59,12 @@ class OtherFile(BaseModel, frozen=True, extra="forbid"):
 class CorpusSource(BaseModel, frozen=True, extra="forbid"):
     """One genome, and what became of it."""
 
+    kind: Literal["fasta", "cds", "dataset"]
+    """A genome; or records: coding sequences, or a column of a dataset."""
+    column: str | None
+    """Of a dataset, as it was asked for."""
+    dataset_split: str
+    """Of a dataset."""
     species: str
     assembly: str
     group: str

@@ -51,6 +51,8 @@ logger = logging.getLogger(__name__)
 DRAWN_AT_ONCE = 1024
 """windows whose haplotypes are made in one pass over the variants"""
 
+_OR_CDS = "; if the FASTA files hold coding sequences, not a genome, give them with --cds"
+
 Part = tuple[str, Window | Dropped]
 
 
@@ -144,6 +146,10 @@ class RowMaker:
             parts = self._with_haplotypes(parts, self.variant_files[stretch.contig])
         yield from parts
 
+    def counted_contig(self, window: Window) -> str:
+        """Return what a window is counted under."""
+        return window.contig
+
     def _cut(self, stretch: Stretch) -> Iterator[Window | Dropped]:
         """Cut a stretch into windows."""
         contig, start, stop = stretch
@@ -208,7 +214,7 @@ class RowMaker:
                 continue
             split = self.assignment.split_of(self.prefix + part.contig, part.start, part.end)
             if split is None:
-                yield "train", Dropped(part.contig, part.start, part.end, "split_border")
+                yield "train", self._lost(part, "split_border")
             else:
                 yield split, part
 
@@ -218,7 +224,11 @@ class RowMaker:
             if isinstance(part, Dropped) or self.weights.copies(split, part):
                 yield split, part
             else:
-                yield split, Dropped(part.contig, part.start, part.end, "weight")
+                yield split, self._lost(part, "weight")
+
+    def _lost(self, window: Window, reason: str) -> Dropped:
+        """Return what a window that is left out counts as: the bases that it spans."""
+        return Dropped(window.contig, window.start, window.end, reason)
 
     def _with_haplotypes(self, parts: Iterator[Part], path: Path) -> Iterator[Part]:
         """Put the haplotypes of one individual in the place of each window."""
@@ -308,9 +318,17 @@ def check_windows(source: Source, windows: WindowConfig) -> None:
     Raises
     ------
     SourceError
-        If coding sequences or features are asked for and there is no annotation.
+        If coding sequences or features are asked for and there is no annotation, or features of
+        sequences that are no genome.
     """
     name = source.species or "the genome"
+    if source.kind != "fasta":
+        if isinstance(windows, FeatureWindows):
+            raise SourceError(
+                f"{name}: windows around features need a genome (fasta), found {source.kind}: "
+                "choose another kind of windows"
+            )
+        return
     by_bed = isinstance(windows, FeatureWindows) and windows.of == "bed"
     if by_bed and source.bed is None:
         raise SourceError(f"{name}: windows around the lines of a BED file need one (--bed)")
@@ -318,6 +336,7 @@ def check_windows(source: Source, windows: WindowConfig) -> None:
     if needs_genes and source.gff is None:
         raise SourceError(
             f"{name}: windows of the kind {windows.kind!r} need an annotation: give GFF3 (--gff)"
+            + ("" if isinstance(windows, FeatureWindows) else _OR_CDS)
         )
 
 

@@ -7,7 +7,7 @@ result that is there already is not made again.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,9 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from helixlm.data.corpus_rows import RowMaker, Stretch, VariantConfig
-from helixlm.data.genome import open_genome
+from helixlm.data.genome import Genome, open_genome
+from helixlm.data.record_rows import RecordRows
+from helixlm.data.records import Records, open_records
 from helixlm.data.repeats import RepeatSummary, summarize
 from helixlm.data.sources import Source, prefix_of
 from helixlm.data.splits import SPLITS, Assignment
@@ -35,17 +37,16 @@ JOB = "job.json"
 
 
 class Task(BaseModel):
-    """Stretches of one genome."""
+    """Stretches of one genome, or some records."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: int
-    stretches: tuple[Stretch, ...]
-
-    @property
-    def num_bases(self) -> int:
-        """Bases that it looks at."""
-        return sum(part.stop - part.start for part in self.stretches)
+    stretches: tuple[Stretch, ...] = ()
+    records: tuple[int, int] | None = None
+    """Number of the first, and that after the last."""
+    num_bases: int
+    """Bases that it looks at."""
 
 
 class Job(BaseModel):
@@ -63,6 +64,8 @@ class Job(BaseModel):
     block_bp: int | None
     validation: dict[str, bytes]
     """See `splits.Assignment`; names of contigs begin with `sources.prefix_of`."""
+    record_splits: tuple[bytes | None, ...]
+    """See `corpus_splits.HeldOut`."""
     variant_files: tuple[dict[str, Path], ...]
     """Of each genome: the file with the genotypes of a contig."""
     tasks: tuple[Task, ...]
@@ -92,13 +95,13 @@ class TaskResult(BaseModel):
     """What windows of the kind ``repeatfree`` keep; null for others."""
 
 
-def plan_tasks(genomes: Sequence[Mapping[str, int]], config: WindowConfig) -> list[Task]:
+def plan_tasks(genomes: Sequence[Genome | Records], config: WindowConfig) -> list[Task]:
     """Share genomes out into tasks.
 
     Parameters
     ----------
-    genomes : sequence of mapping of str to int
-        Contig lengths, bp, of each genome.
+    genomes : sequence of Genome or Records
+        In the order of their sources.
     config : WindowConfig
         Says where contigs may be parted.
 
@@ -107,22 +110,38 @@ def plan_tasks(genomes: Sequence[Mapping[str, int]], config: WindowConfig) -> li
     list of Task
         In the order of the genomes; together they hold each base once.
     """
-    unit = unit_bp(config)
-    tasks = []
-    for source, contigs in enumerate(genomes):
-        waiting: list[Stretch] = []
-        room = TASK_BP
-        for contig, length in contigs.items():
-            step = length if unit is None else max(1, TASK_BP // unit) * unit
-            for start in range(0, length, step):
-                part = Stretch(contig, start, min(start + step, length))
-                if waiting and part.stop - part.start > room:
-                    tasks.append(Task(source=source, stretches=tuple(waiting)))
-                    waiting, room = [], TASK_BP
-                waiting.append(part)
-                room -= part.stop - part.start
-        tasks.append(Task(source=source, stretches=tuple(waiting)))
+    tasks: list[Task] = []
+    for source, found in enumerate(genomes):
+        if isinstance(found, Records):
+            tasks += _record_tasks(source, list(found.genome.contigs.values()))
+        else:
+            tasks += _genome_tasks(source, found.contigs, unit_bp(config))
     return tasks
+
+
+def _genome_tasks(source: int, contigs: Mapping[str, int], unit: int | None) -> Iterator[Task]:
+    waiting: list[Stretch] = []
+    num_bases = 0
+    for contig, length in contigs.items():
+        step = length if unit is None else max(1, TASK_BP // unit) * unit
+        for start in range(0, length, step):
+            part = Stretch(contig, start, min(start + step, length))
+            if waiting and num_bases + part.stop - part.start > TASK_BP:
+                yield Task(source=source, stretches=tuple(waiting), num_bases=num_bases)
+                waiting, num_bases = [], 0
+            waiting.append(part)
+            num_bases += part.stop - part.start
+    yield Task(source=source, stretches=tuple(waiting), num_bases=num_bases)
+
+
+def _record_tasks(source: int, lengths: Sequence[int]) -> Iterator[Task]:
+    first = num_bases = 0
+    for number, length in enumerate(lengths):
+        if number > first and num_bases + length > TASK_BP:
+            yield Task(source=source, records=(first, number), num_bases=num_bases)
+            first, num_bases = number, 0
+        num_bases += length
+    yield Task(source=source, records=(first, len(lengths)), num_bases=num_bases)
 
 
 def genome_folder(work: Path, source: int) -> Path:
@@ -130,13 +149,16 @@ def genome_folder(work: Path, source: int) -> Path:
     return work / SCRATCH / GENOMES / f"{source:05d}"
 
 
-def open_weights(work: Path, job: Job, source: int) -> WindowWeights:
-    """Return the weights of the windows of a genome."""
+def open_weights(
+    work: Path, job: Job, source: int, records: Records | None = None
+) -> WindowWeights:
+    """Return the weights of the windows of a genome, or of records."""
     return WindowWeights(
         job.weights[source],
         regions_file(work, source),
         prefix_of(job.sources, source),
         job.seed,
+        records.counted_contig if records is not None else str,
     )
 
 
@@ -168,34 +190,23 @@ def run_task(item: TaskItem) -> TaskResult:
     source = job.sources[task.source]
     folder = item.work / SCRATCH if job.to_scratch else item.work
     counts = {split: Counting() for split in SPLITS}
-    weights = open_weights(item.work, job, task.source)
     with contextlib.ExitStack() as stack:
-        genome = stack.enter_context(open_genome(genome_folder(item.work, task.source)))
         writers = {
             split: stack.enter_context(
                 WindowWriter(folder, split, source.species, source.assembly, item.number)
             )
             for split in SPLITS
         }
-        maker = RowMaker(
-            genome,
-            source,
-            prefix_of(job.sources, task.source),
-            job.windows,
-            job.variants,
-            job.seed,
-            Assignment(job.block_bp, job.validation),
-            weights,
-            job.variant_files[task.source],
-            counts,
-        )
-        for split, part in (row for stretch in task.stretches for row in maker.rows(stretch)):
+        maker, stretches = _rows_of(item.work, job, task, counts)
+        stack.enter_context(maker.genome)
+        for split, part in (row for stretch in stretches for row in maker.rows(stretch)):
             if isinstance(part, Dropped):
                 counts[split].drop(part)
                 continue
-            for window in [part] if job.to_scratch else written_as(part, split, job, weights):
+            rows = [part] if job.to_scratch else written_as(part, split, job, maker.weights)
+            for window in rows:
                 writers[split].add(window)
-                counts[split].add(window)
+                counts[split].add(window, maker.counted_contig(window))
         shards = {split: writer.finish() for split, writer in writers.items()}
     result = TaskResult(
         shards={split: shard for split, shard in shards.items() if shard is not None},
@@ -207,6 +218,31 @@ def run_task(item: TaskItem) -> TaskResult:
     with replace_file(done) as temporary:
         temporary.write_text(result.model_dump_json(), encoding="utf-8")
     return result
+
+
+def _rows_of(
+    work: Path, job: Job, task: Task, counts: dict[str, Counting]
+) -> tuple[RowMaker, Iterable[Stretch]]:
+    """Return what makes the rows of a task, and the stretches that it makes them of."""
+    folder = genome_folder(work, task.source)
+    splits = job.record_splits[task.source]
+    records = None if splits is None else open_records(folder)
+    settings = (
+        open_genome(folder) if records is None else records.genome,
+        job.sources[task.source],
+        prefix_of(job.sources, task.source),
+        job.windows,
+        job.variants,
+        job.seed,
+        Assignment(job.block_bp, job.validation),
+        open_weights(work, job, task.source, records),
+        job.variant_files[task.source],
+        counts,
+    )
+    if records is None or splits is None or task.records is None:
+        return RowMaker(*settings), task.stretches
+    maker = RecordRows(*settings, records=records, splits=splits)
+    return maker, maker.stretches(*task.records)
 
 
 @lru_cache(maxsize=1)

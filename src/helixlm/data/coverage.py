@@ -66,7 +66,7 @@ class CoverageItem(NamedTuple):
 
 
 def plan_coverage(work: Path, job: Job, results: Sequence[TaskResult]) -> list[CoverageItem]:
-    """Choose the contigs to count.
+    """Choose the contigs to count; records are on none.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def plan_coverage(work: Path, job: Job, results: Sequence[TaskResult]) -> list[C
         for contig, _, stop in task.stretches:
             lengths[task.source, contig] = stop  # of the last stretch in the end
             tasks.setdefault((task.source, contig), []).append(number)
-    bin_bp = -(-max(lengths.values()) // MOST_BINS)
+    bin_bp = -(-max(lengths.values(), default=0) // MOST_BINS)
     largest = sorted(lengths, key=lambda key: -lengths[key])[:MOST_CONTIGS]
     return [
         CoverageItem(

@@ -31,6 +31,9 @@ _BUILDERS = {
     ".jsonl": ("json", {}),
 }
 
+TABLES = tuple(suffix + packed for suffix in _BUILDERS for packed in ("", ".gz"))
+"""What names of tables end with."""
+
 
 class DatasetError(InputError):
     """A dataset that cannot be read, or that has no such column."""

@@ -1,18 +1,19 @@
 """A genome as memory-mapped letters: any stretch of any contig, at the speed of memory.
 
-In: FASTA files (plain, gzip, bgzip) and 2bit files. Out: a folder with `letters.bin`, the letters
-of all contigs one after the other, one ASCII byte a base and nothing between them, case kept; and
-a `manifest.json` with the sources, their hashes, and the contigs with their lengths in the order
-of the file, from which the places in `letters.bin` follow. Each source is read once, in a stream,
-so memory does not grow with the genome: 60 MB with all modules, and about 220 Mbp a second of one
-core's time from plain FASTA, 110 to 130 from gzip. The folder appears whole or not at all.
+In: FASTA files (plain, gzip, bgzip) and 2bit files, or records of any kind. Out: a folder with
+`letters.bin`, the letters of all contigs one after the other, one ASCII byte a base and nothing
+between them, case kept; and a `manifest.json` with the sources, their hashes, and the contigs with
+their lengths in the order of the file, from which the places in `letters.bin` follow. Each source
+is read once, in a stream, so memory does not grow with the genome: 60 MB with all modules, and
+about 220 Mbp a second of one core's time from plain FASTA, 110 to 130 from gzip. The folder appears
+whole or not at all.
 
 An open `Genome` costs no memory but the pages that are touched, shares them with all processes of
 the machine, and can be sent to worker processes: only its path travels.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
@@ -52,7 +53,7 @@ class GenomeSource(BaseModel, frozen=True, extra="forbid"):
 
     path: str
     sha256: str
-    """Of the bytes of the file as it is stored."""
+    """Of the bytes of the file as it is stored; of records, of their letters, a line for each."""
     contigs: dict[str, int]
     """Lengths in bp, in the order of the file."""
     letters: dict[str, int]
@@ -146,6 +147,38 @@ class Genome:
             _write_genome(files, folder, progress)
         return open_genome(folder)
 
+    @classmethod
+    def from_records(
+        cls, parts: Iterable[tuple[str, Iterable[tuple[str, str]]]], folder: str | Path
+    ) -> "Genome":
+        """Write a genome whose contigs are records, such as coding sequences, and open it.
+
+        Memory: one record, and the names.
+
+        Parameters
+        ----------
+        parts : iterable of (source, records)
+            Where records are from, such as the path of a file, and their names and letters: IUPAC's
+            in either case, which whoever reads them has checked. Each is iterated over once, before
+            the next is asked for. Names are unique over all of them.
+        folder : path
+            The folder to write. It takes one byte a base.
+
+        Returns
+        -------
+        Genome
+            The open genome.
+
+        Raises
+        ------
+        GenomeError
+            If there is no record, if one has no letter, or if two have the same name.
+        StateError
+            If the folder exists, or the disk is full.
+        """
+        _write_records(parts, Path(folder))
+        return open_genome(folder)
+
     def letters(self, contig: str) -> NDArray[np.uint8]:
         """Return a contig.
 
@@ -219,7 +252,7 @@ class Genome:
 
 
 def open_genome(folder: str | Path) -> Genome:
-    """Open a genome that `Genome.from_fasta` wrote.
+    """Open a genome that `Genome.from_fasta` or `Genome.from_records` wrote.
 
     Parameters
     ----------
@@ -268,6 +301,18 @@ def _write_genome(files: list[Path], folder: Path, progress: Progress | None) ->
         write_manifest(partial, GenomeManifest(sources=tuple(sources), letters=record))
 
 
+def _write_records(parts: Iterable[tuple[str, Iterable[tuple[str, str]]]], folder: Path) -> None:
+    home: dict[str, str] = {}
+    with new_folder(folder) as partial:
+        with (partial / LETTERS).open("wb") as stream:
+            output = _LettersFile(stream)
+            sources = [_append_records(path, records, output, home) for path, records in parts]
+        if not home:
+            raise GenomeError(f"{folder}: expected at least one record, found none")
+        record = FileRecord(file=LETTERS, bytes=output.bytes, sha256=output.digest.hexdigest())
+        write_manifest(partial, GenomeManifest(sources=tuple(sources), letters=record))
+
+
 class _LettersFile:
     """The file of letters while it is written, its size and its hash."""
 
@@ -310,6 +355,35 @@ def _append(
         contigs=contigs,
         letters={chr(byte): int(counts[byte]) for byte in LEGAL if counts[byte]},
     )
+
+
+def _append_records(
+    path: str, records: Iterable[tuple[str, str]], output: _LettersFile, home: dict[str, str]
+) -> GenomeSource:
+    """Append the letters of records; `home` has where each so far is from."""
+    digest = hashlib.sha256()
+    contigs: dict[str, int] = {}
+    counts = np.zeros(256, dtype=np.int64)
+    waiting = bytearray()
+    for name, sequence in records:
+        if name in home:
+            raise GenomeError(
+                f"{path}: the record name {name!r} is also in {home[name]}: rename one, or give "
+                "each as a genome of its own"
+            )
+        if not sequence:
+            raise GenomeError(f"{path}: record {name!r} has no letter, expected at least one")
+        contigs[name], home[name] = len(sequence), path
+        waiting += sequence.encode("ascii") + b"\n"
+        if len(waiting) >= _WRITTEN_AT_ONCE:
+            digest.update(waiting)
+            counts += _write_and_count(waiting, output)
+            waiting.clear()
+    digest.update(waiting)
+    counts += _write_and_count(waiting, output)
+    letters = {chr(byte): int(counts[byte]) for byte in LEGAL if counts[byte]}
+    assert sum(letters.values()) == sum(contigs.values()), "letters that no reader has checked"
+    return GenomeSource(path=path, sha256=digest.hexdigest(), contigs=contigs, letters=letters)
 
 
 def _parts(path: Path, digest: Digest, progress: Progress | None) -> Iterator[Part]:

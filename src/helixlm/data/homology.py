@@ -18,7 +18,7 @@ of 1 Mbp the median is 0.021, and 0.028 is exceeded by one pair of ten; between 
 is 0.010, and 0.042 is exceeded by one pair of a hundred. At a share of 0.02 nearly all blocks are
 one group, at 0.05 the known segmental duplications are.
 
-Memory: 8 bytes for each sampled k-mer, and 60 while groups are made. At a share of 0.05 and blocks
+Memory: 8 bytes for each sampled k-mer, and 36 while groups are made. At a share of 0.05 and blocks
 of 1 Mbp one k-mer of 500 is sampled: 0.1 bytes a base.
 """
 
@@ -81,6 +81,16 @@ class HomologyGrouper:
         self.scale = max(1, min(1024, int(share * length_bp / _EXPECTED)))
         self._hashes = array("Q")
         self._ends = array("Q")
+        self._links: list[tuple[int, int]] = []
+
+    @property
+    def num_sequences(self) -> int:
+        """Sequences that were added."""
+        return len(self._ends)
+
+    def link(self, one: int, other: int) -> None:
+        """Put two sequences into one group whatever they share; they may be added later."""
+        self._links.append((one, other))
 
     def add(self, sequence: str) -> None:
         """Take a sequence; it is not held."""
@@ -91,10 +101,16 @@ class HomologyGrouper:
         """Return the number of the first sequence of each one's group, int64."""
         hashes = np.frombuffer(self._hashes, np.uint64)
         ends = np.frombuffer(self._ends, np.uint64).astype(np.int64)
-        owners = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0)).astype(np.uint32)
+        owners = np.repeat(np.arange(len(ends), dtype=np.uint32), np.diff(ends, prepend=0))
         order = np.argsort(hashes, kind="stable")
+        place = np.empty(len(order), np.uint32 if len(order) < 1 << 32 else np.int64)
+        place[order] = np.arange(len(order), dtype=place.dtype)
+        hashes, owners = hashes[order], owners[order]
+        del order
         groups = np.arange(len(ends))
-        _link(hashes[order], owners[order], np.argsort(order), ends, self.share, groups)
+        for one, other in self._links:
+            _join(groups, one, other)
+        _link(hashes, owners, place, ends, self.share, groups)
         return groups
 
 
@@ -102,7 +118,7 @@ class HomologyGrouper:
 def _link(
     hashes: NDArray[np.uint64],
     owners: NDArray[np.uint32],
-    place: NDArray[np.int64],
+    place: NDArray[np.uint32 | np.int64],
     ends: NDArray[np.int64],
     share: float,
     groups: NDArray[np.int64],
@@ -113,8 +129,8 @@ def _link(
     one sequence after the other are. `groups` holds each sequence's own number, and gets the lowest
     of its group.
     """
-    starts = np.empty(len(hashes), np.int64)  # where the hashes equal to each begin and end
-    stops = np.empty(len(hashes), np.int64)
+    starts = np.empty_like(place)  # where the hashes equal to each begin and end
+    stops = np.empty_like(place)
     sizes = np.zeros(len(ends), np.int64)
     first = 0
     for at in range(1, len(hashes) + 1):
@@ -130,9 +146,10 @@ def _link(
     for one in range(len(ends)):
         num_touched = 0
         for i in place[start : ends[one]]:
-            if stops[i] - starts[i] > MOST_SEQUENCES:
+            begin, end = np.int64(starts[i]), np.int64(stops[i])
+            if end - begin > MOST_SEQUENCES:
                 continue
-            for j in range(starts[i], stops[i]):
+            for j in range(begin, end):
                 other = np.int64(owners[j])
                 if other < one:
                     if not shared[other]:

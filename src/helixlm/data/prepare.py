@@ -10,12 +10,9 @@ memory does not grow with the input. What is finished outlives an interruption.
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from helixlm.compute import Compute, map_in_order
@@ -32,6 +29,7 @@ from helixlm.data.corpus_rows import (
     check_windows,
     find_variant_files,
 )
+from helixlm.data.corpus_splits import HeldOut, hold_out
 from helixlm.data.corpus_tasks import (
     JOB,
     Job,
@@ -54,10 +52,10 @@ from helixlm.data.folder import (
     write_manifest,
 )
 from helixlm.data.genome import Genome, GenomeSource
-from helixlm.data.homology import HomologyGrouper
+from helixlm.data.records import Records, write_records
 from helixlm.data.repeats import summarize
-from helixlm.data.sources import Source, check_sources, prefix_of
-from helixlm.data.splits import SPLITS, Assignment, SplitConfig, assign
+from helixlm.data.sources import Source, check_sources, files_below, prefix_of
+from helixlm.data.splits import SPLITS, SplitConfig
 from helixlm.data.tally import total
 from helixlm.data.unfinished import SCRATCH, unfinished_folder
 from helixlm.data.unique_rows import write_unique
@@ -191,10 +189,14 @@ class _Maker:
         """Write all parts into a folder; return the manifest."""
         genomes = self._read_genomes(work)
         for source, genome in zip(self.plan.sources, genomes, strict=True):
-            check_features(source, self.plan.windows, genome)
-        assignment = _assign(self.plan, genomes)
+            if isinstance(genome, Genome):
+                check_features(source, self.plan.windows, genome)
+        prefixes = [prefix_of(self.plan.sources, number) for number in range(len(genomes))]
+        held_out = hold_out(
+            dict(zip(prefixes, genomes, strict=True)), self.plan.split, self.plan.seed
+        )
         weights = plan_weights(work, self.plan.sources, genomes, self.plan.weights)
-        tasks = plan_tasks([genome.contigs for genome in genomes], self.plan.windows)
+        tasks = plan_tasks(genomes, self.plan.windows)
         job = Job(
             sources=self.plan.sources,
             windows=self.plan.windows,
@@ -202,10 +204,11 @@ class _Maker:
             weights=weights,
             to_scratch=self.plan.duplicates is not None,
             seed=self.plan.seed,
-            block_bp=assignment.block_bp,
-            validation=assignment.validation,
+            block_bp=held_out.contigs.block_bp,
+            validation=held_out.contigs.validation,
+            record_splits=held_out.records,
             variant_files=tuple(
-                find_variant_files(source, genome)
+                find_variant_files(source, _letters(genome))
                 for source, genome in zip(self.plan.sources, genomes, strict=True)
             ),
             tasks=tuple(tasks),
@@ -214,21 +217,23 @@ class _Maker:
         if self.plan.duplicates is not None:
             results = write_unique(work, job, results, self.plan.duplicates)
         coverage = map_in_order(cover_contig, plan_coverage(work, job, results), self.compute)
-        return _manifest(self.plan, genomes, weights, assignment, tasks, results, tuple(coverage))
+        return _manifest(self.plan, genomes, weights, held_out, tasks, results, tuple(coverage))
 
-    def _read_genomes(self, work: Path) -> list[Genome]:
+    def _read_genomes(self, work: Path) -> list[Genome | Records]:
         """Write the letters of all genomes, several at a time."""
         items = [
-            (source.fasta, genome_folder(work, number))
-            for number, source in enumerate(self.plan.sources)
+            (source, genome_folder(work, number)) for number, source in enumerate(self.plan.sources)
         ]
-        if len(items) == 1:
-            return [Genome.from_fasta(*items[0], self._report_bytes)]
+        if len(items) == 1 and self.plan.sources[0].fasta:
+            source, folder = items[0]
+            return [Genome.from_fasta(source.fasta, folder, self._report_bytes)]
+        sizes = {path: size for path, size, _ in self.plan.files}
         done = 0
-        genomes = []
+        genomes: list[Genome | Records] = []
         for genome in map_in_order(_read_genome, items, self.compute):
+            source, _ = items[len(genomes)]
             genomes.append(genome)
-            done += sum(path.stat().st_size for path in self.plan.sources[len(genomes) - 1].fasta)
+            done += sum(sizes[str(path)] for path in source.sequence_files)
             self._report_bytes(done, None)
         return genomes
 
@@ -254,42 +259,20 @@ class _Maker:
         return results
 
 
-def _read_genome(item: tuple[tuple[Path, ...], Path]) -> Genome:
-    paths, folder = item
-    return Genome.from_fasta(paths, folder)
+def _read_genome(item: tuple[Source, Path]) -> Genome | Records:
+    source, folder = item
+    return Genome.from_fasta(source.fasta, folder) if source.fasta else write_records(*item)
 
 
-def _assign(plan: _Plan, genomes: Sequence[Genome]) -> Assignment:
-    """Decide what is held out, over the contigs of all genomes."""
-    contigs: dict[str, int] = {}
-    block_bases: dict[str, list[int]] = {}
-    grouper = HomologyGrouper(plan.split.group_share, length_bp=plan.split.block_bp)
-    for number, genome in enumerate(genomes):
-        for contig, length in genome.contigs.items():
-            key = prefix_of(plan.sources, number) + contig
-            contigs[key] = length
-            block_bases[key] = []
-            if plan.split.by != "contig":
-                for block in _blocks(genome.letters(contig), plan.split.block_bp):
-                    gaps = np.count_nonzero((block == ord("N")) | (block == ord("n")))
-                    block_bases[key].append(len(block) - int(gaps))
-                    if plan.split.by == "group":
-                        grouper.add(block.tobytes().decode("ascii"))
-    groups = iter(grouper.groups().tolist())
-    block_groups = {key: list(islice(groups, len(found))) for key, found in block_bases.items()}
-    return assign(contigs, plan.split, plan.seed, block_bases, block_groups)
-
-
-def _blocks(letters: NDArray[np.uint8], block_bp: int) -> Iterator[NDArray[np.uint8]]:
-    for start in range(0, len(letters), block_bp):
-        yield letters[start : start + block_bp]
+def _letters(genome: Genome | Records) -> Genome:
+    return genome.genome if isinstance(genome, Records) else genome
 
 
 def _manifest(
     plan: _Plan,
-    genomes: Sequence[Genome],
+    genomes: Sequence[Genome | Records],
     weights: Sequence[GenomeWeights],
-    assignment: Assignment,
+    held_out: HeldOut,
     tasks: Sequence[Task],
     results: Sequence[TaskResult],
     coverage: tuple[ContigCoverage, ...],
@@ -318,13 +301,16 @@ def _manifest(
     return CorpusManifest(
         sources=tuple(
             CorpusSource(
+                kind=source.kind,
+                column=source.column,
+                dataset_split=source.dataset_split,
                 species=source.species,
                 assembly=source.assembly,
                 group=source.group,
                 weight=source.weight,
                 balance=factors.balance,
                 num_bases=num_bases(genome),
-                inputs=tuple(map(_input_file, genome.manifest.sources)),
+                inputs=tuple(_input_file(source, of) for of in _letters(genome).manifest.sources),
                 others=tuple(
                     OtherFile(kind=kind, path=str(path), sha256=file_sha256(path))
                     for kind, path in source.others
@@ -342,7 +328,7 @@ def _manifest(
         split=plan.split,
         seed=plan.seed,
         splits=splits,
-        validation_contigs=assignment.validation_contigs,
+        validation_contigs=held_out.validation_contigs,
         dropped_bases=dropped,
         coverage=coverage,
         repeats=summarize([result.repeats for result in results if result.repeats is not None]),
@@ -359,8 +345,26 @@ def _split(name: str, results: Sequence[TaskResult]) -> CorpusSplit:
     )
 
 
-def _input_file(source: GenomeSource) -> InputFile:
-    return InputFile(path=source.path, sha256=source.sha256, contigs=source.contigs)
+def _input_file(source: Source, found: GenomeSource) -> InputFile:
+    is_genome = source.kind == "fasta"
+    return InputFile(
+        path=found.path,
+        sha256=found.sha256 if is_genome else _input_sha256(found.path) or found.sha256,
+        contigs=found.contigs if is_genome else {},
+        num_contigs=len(found.contigs),
+        num_bases=sum(found.contigs.values()),
+    )
+
+
+def _input_sha256(name: str) -> str | None:
+    """Return the hash of a file or folder, as `InputFile` says; None: it is not on disk."""
+    path = Path(name)
+    if not path.is_dir():
+        return file_sha256(path) if path.exists() else None
+    digest = hashlib.sha256()
+    for file in files_below(path):
+        digest.update(f"{file.relative_to(path).as_posix()}\t{file_sha256(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def _made_before(output: Path, plan: _Plan) -> CorpusManifest:
@@ -402,16 +406,23 @@ def _source_differences(found: CorpusSource, wanted: Source) -> Mapping[str, tup
     name = wanted.species or "genome"
     compared: dict[str, tuple[object, object]] = {
         f"{name}: {field}": (getattr(found, field), getattr(wanted, field))
-        for field in ("species", "assembly", "group", "weight")
-    }
-    compared[f"{name}: number of files"] = (len(found.files), len(wanted.files))
+        for field in (
+            "kind", "species", "assembly", "group", "weight", "column", "dataset_split",
+        )
+    }  # fmt: skip
+    paths = [*wanted.sequence_inputs, *(str(path) for _, path in wanted.others)]
+    compared[f"{name}: number of files"] = (len(found.files), len(paths))
     compared[f"{name}: other files"] = (
         [record.kind for record in found.others],
         [kind for kind, _ in wanted.others],
     )
-    if len(found.files) == len(wanted.files):
-        for record, path in zip(found.files, wanted.files, strict=True):
-            compared[f"SHA-256 of {path}"] = (record.sha256[:12], file_sha256(path)[:12])
+    if len(found.files) == len(paths):
+        for record, path in zip(found.files, paths, strict=True):
+            sha256 = _input_sha256(path)
+            if sha256 is None:  # on the hub, where nothing is read again
+                compared[f"{name}: dataset"] = (record.path, path)
+            else:
+                compared[f"SHA-256 of {path}"] = (record.sha256[:12], sha256[:12])
     return compared
 
 

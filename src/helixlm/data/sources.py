@@ -1,30 +1,42 @@
 """The genomes that a corpus is made from, and what belongs to each.
 
 In: paths on the command line, a YAML file that lists species, or a folder that `helixlm download`
-has filled. Out: a `Source` for each species. Paths in a file are relative to it.
+has filled. Out: a `Source` for each species: a genome, or sequences without one (a CDS FASTA file,
+a column of a data set), see `records.py`. Paths in a file are relative to it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from helixlm.data.datasets_column import TABLES
 from helixlm.data.download import read_downloads
 from helixlm.errors import InputError
 
 _ENDINGS = {
-    kind: re.compile(rf"\.({ends})$", re.IGNORECASE)
+    kind: re.compile(rf"{ends}$", re.IGNORECASE)
     for kind, ends in {
-        "fasta": r"(fa|fna|fasta|ffn)(\.b?gz)?|2bit",
-        "vcf": r"vcf(\.b?gz)?|bcf",
-        "gff": r"gff3?(\.b?gz)?",
-        "bed": r"bed(\.b?gz)?",
+        # such as Ensembl's .cds.all.fa.gz and NCBI's _cds_from_genomic.fna.gz
+        "cds": r"[._]cds[._]([^/]*\.)?(fa|fna|fasta)(\.b?gz)?",
+        "fasta": r"\.((fa|fna|fasta|ffn)(\.b?gz)?|2bit)",
+        "vcf": r"\.(vcf(\.b?gz)?|bcf)",
+        "gff": r"\.gff3?(\.b?gz)?",
+        "bed": r"\.bed(\.b?gz)?",
     }.items()
 }
+_KINDS = ("fasta", "cds", "dataset")
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 class SourceError(InputError):
@@ -32,12 +44,26 @@ class SourceError(InputError):
 
 
 class Source(BaseModel):
-    """One genome and what belongs to it."""
+    """One genome and what belongs to it; or sequences that stand for themselves.
+
+    Exactly one of `fasta`, `cds` and `dataset` is given. What has coordinates of the genome (`vcf`,
+    `gff`, `bed`, `weights`) goes with `fasta` alone.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    fasta: tuple[Path, ...] = Field(min_length=1)
+    fasta: tuple[Path, ...] = ()
     """FASTA (plain, gzip, bgzip) or 2bit files; contig names are unique over all of them."""
+    cds: tuple[Path, ...] = ()
+    """FASTA files of coding sequences, such as Ensembl's `.cds.all.fa.gz`; names are unique over
+    all of them."""
+    dataset: str | None = None
+    """A table (CSV, TSV, Parquet, JSON), a folder of a Hugging Face dataset, or its name on the
+    hub."""
+    column: str | None = None
+    """Column of `dataset` with the sequences; if not given, the only one that holds DNA."""
+    dataset_split: str = "train"
+    """Split of `dataset`; tables have only "train"."""
     species: str = ""
     """Written into each row. Needed, and another for each, where there are several genomes."""
     assembly: str = ""
@@ -55,15 +81,57 @@ class Source(BaseModel):
     weights: Path | None = None
     """Weights of regions, bedGraph."""
 
-    @field_validator("fasta", "vcf", mode="before")
+    @field_validator("fasta", "cds", "vcf", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str | Path) else value
 
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _name(cls, value: object) -> object:
+        return str(value) if isinstance(value, Path) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> "Source":
+        given = [name for name in _KINDS if getattr(self, name)]
+        if not given:
+            raise ValueError("no sequence: expected fasta, cds or dataset, found none of them")
+        if len(given) > 1:
+            raise ValueError(
+                f"found {' and '.join(given)}, expected one of fasta, cds and dataset: list each "
+                "as a genome of its own (--sources)"
+            )
+        misplaced = list(dict.fromkeys(name for name, _ in self.others))
+        if misplaced and not self.fasta:
+            raise ValueError(
+                f"found {' and '.join(misplaced)} beside {given[0]}, and no genome that they have "
+                "coordinates of: leave them out, or give the genome (fasta)"
+            )
+        if not self.dataset and (self.column or self.dataset_split != "train"):
+            raise ValueError("found column or dataset_split, expected a dataset with them")
+        return self
+
+    @property
+    def kind(self) -> Literal["fasta", "cds", "dataset"]:
+        """How its sequence is given."""
+        return "fasta" if self.fasta else "cds" if self.cds else "dataset"
+
+    @property
+    def sequence_inputs(self) -> tuple[str, ...]:
+        """Paths of what holds its sequence, or the name of a dataset on the hub."""
+        if self.dataset:
+            return (self.dataset,)
+        return tuple(map(str, self.fasta or self.cds))
+
+    @property
+    def sequence_files(self) -> tuple[Path, ...]:
+        """Files on disk with its sequence; of a folder, all in it."""
+        return tuple(file for name in self.sequence_inputs for file in files_below(Path(name)))
+
     @property
     def files(self) -> tuple[Path, ...]:
-        """All its files."""
-        return (*self.fasta, *(path for _, path in self.others))
+        """All its files that are on disk."""
+        return (*self.sequence_files, *(path for _, path in self.others))
 
     @property
     def others(self) -> tuple[tuple[str, Path], ...]:
@@ -73,6 +141,18 @@ class Source(BaseModel):
             if path is not None:
                 found.append((kind, path))
         return tuple(found)
+
+
+def files_below(path: Path) -> list[Path]:
+    """Return a file, the files of a folder but hidden ones, or nothing, in the order of names."""
+    if not path.is_dir():
+        return [path] if path.exists() else []
+    found = (file for file in path.rglob("*") if file.is_file())
+    return sorted(
+        file
+        for file in found
+        if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
 
 
 def prefix_of(sources: Sequence[Source], number: int) -> str:
@@ -123,28 +203,19 @@ def _listed(path: Path) -> list[Source]:
     if not isinstance(entries, list) or not entries:
         raise SourceError(
             f"{path}: found {'nothing' if not entries else repr(content)[:40]}, expected a list of "
-            "genomes, each with at least 'fasta'"
+            "genomes, each with at least 'fasta' (or 'cds', or 'dataset')"
         )
     sources, problems = [], []
     for number, entry in enumerate(entries, start=1):
         try:
             sources.append(_beside(path.parent, Source.model_validate(entry)))
         except ValidationError as error:
-            problems += [f"genome {number}: {_problem(found)}" for found in error.errors()]
+            for found in error.errors():
+                place = "".join(f"{part}: " for part in found["loc"])
+                problems.append(f"genome {number}: {place}{problem_of(found)}")
     if problems:
         raise SourceError(f"{path}: " + "; ".join(problems))
     return sources
-
-
-def _problem(error: ErrorDetails) -> str:
-    """Say what is wrong with an entry of a list."""
-    place = ".".join(map(str, error["loc"]))
-    if error["type"] in ("extra_forbidden", "missing") or not place:
-        found = {"extra_forbidden": "unknown field", "missing": "is missing"}.get(
-            error["type"], f"found {error['input']!r}"
-        )
-        return f"{f'{place}: ' if place else ''}{found}, expected {', '.join(Source.model_fields)}"
-    return f"{place}: found {error['input']!r}: {error['msg']}"
 
 
 def check_sources(sources: list[Source]) -> None:
@@ -156,7 +227,9 @@ def check_sources(sources: list[Source]) -> None:
         If there is none, if two of several have the same species, or if a file is missing.
     """
     if not sources:
-        raise SourceError("expected at least one genome (--fasta or --sources), found none")
+        raise SourceError(
+            "expected at least one genome (--fasta, --cds, --dataset or --sources), found none"
+        )
     names = [source.species for source in sources]
     if len(sources) > 1 and (len(set(names)) < len(names) or "" in names):
         raise SourceError(
@@ -164,12 +237,34 @@ def check_sources(sources: list[Source]) -> None:
             "a species for each, and each another"
         )
     for source in sources:
-        for file in source.files:
+        for file in (*source.fasta, *source.cds, *(path for _, path in source.others)):
             if not file.is_file():
                 instead = "a folder" if file.is_dir() else "nothing there"
                 raise SourceError(
                     f"{file}: expected a file to read, found {instead}: check the path"
                 )
+        name = source.dataset
+        if name and not Path(name).exists() and not _may_be_on_hub(name):
+            raise SourceError(
+                f"{name}: expected a file, a folder, or the name of a dataset on the hub "
+                "(owner/name), found nothing there"
+            )
+
+
+def problem_of(error: Mapping[str, Any]) -> str:
+    """Say what is wrong with a field, as one of pydantic's errors tells it."""
+    fields = ", ".join(Source.model_fields)
+    if error["type"] == "extra_forbidden":
+        return f"unknown field, expected {fields}"
+    if error["type"] == "model_type":
+        return f"found {error['input']!r}, expected {fields}"
+    if error["type"] == "value_error":
+        return str(error["msg"]).removeprefix("Value error, ")
+    return f"found {error['input']!r}: {error['msg']}"
+
+
+def _may_be_on_hub(name: str) -> bool:
+    return bool(_HUB_NAME.fullmatch(name)) and not name.lower().endswith(TABLES)
 
 
 def _downloaded(folder: Path) -> list[Source]:
@@ -179,28 +274,43 @@ def _downloaded(folder: Path) -> list[Source]:
         kind = next((kind for kind, end in _ENDINGS.items() if end.search(record.file)), None)
         if kind is None:
             continue
-        genome = found.setdefault(record.species or record.name, {"fasta": [], "vcf": []})
-        if kind in ("fasta", "vcf"):
+        genome = found.setdefault(
+            record.species or record.name, {"fasta": [], "cds": [], "vcf": []}
+        )
+        if kind in ("fasta", "cds", "vcf"):
             genome[kind].append(folder / record.file)
         else:
             genome[kind] = folder / record.file
-        if kind == "fasta":
+        if kind in ("fasta", "cds"):
             genome |= {"assembly": record.assembly, "group": record.group, "weight": record.weight}
-    missing = [species for species, genome in found.items() if not genome["fasta"]]
+    missing = [
+        species for species, genome in found.items() if not genome["fasta"] and not genome["cds"]
+    ]
     if missing or not found:
         raise SourceError(
             f"{folder}: no FASTA or 2bit file of {', '.join(missing) or 'any species'}: expected "
             "the sequence of each; download it into the same folder, or list the files in a YAML "
             "file (--sources)"
         )
+    both = [species for species, genome in found.items() if genome["fasta"] and genome["cds"]]
+    if both:
+        raise SourceError(
+            f"{folder}: {', '.join(both)}: found both a genome and coding sequences, expected one "
+            "of them: list the files that are wanted in a YAML file (--sources)"
+        )
     return [Source(species=species, **genome) for species, genome in sorted(found.items())]
 
 
 def _beside(folder: Path, source: Source) -> Source:
     """Make the paths of a source relative to a folder."""
+    dataset = source.dataset
+    if dataset and (not _may_be_on_hub(dataset) or (folder / dataset).exists()):
+        dataset = str(folder / dataset)
     return source.model_copy(
         update={
             "fasta": tuple(folder / path for path in source.fasta),
+            "cds": tuple(folder / path for path in source.cds),
+            "dataset": dataset,
             "vcf": tuple(folder / path for path in source.vcf),
             "gff": None if source.gff is None else folder / source.gff,
             "bed": None if source.bed is None else folder / source.bed,

@@ -29,7 +29,7 @@ class Tally(BaseModel):
     lengths: dict[int, int] = {}
     """Windows by ``floor(8 * log2(length))``."""
     contigs: dict[str, int] = {}
-    """Bases in windows, by contig."""
+    """Bases in windows, by contig; those of records by chromosome, see `records.py`."""
     dropped: dict[str, int] = {}
     """Bases in no window, by reason (`windows.DROP_REASONS`)."""
     variants: dict[str, int] = {}
@@ -50,13 +50,13 @@ class Counting:
         self.variants: Counter[str] = Counter()
         self.skipped_variants: Counter[str] = Counter()
 
-    def add(self, window: Window) -> None:
-        """Count a window."""
+    def add(self, window: Window, contig: str) -> None:
+        """Count a window under the name of a contig."""
         text = window.sequence.encode()
         self._windows += 1
         self._letters += np.bincount(np.frombuffer(text, np.uint8), minlength=256)
         self._lengths[length_bin(len(text))] += 1
-        self._contigs[window.contig] += len(text)
+        self._contigs[contig] += len(text)
 
     def drop(self, part: Dropped) -> None:
         """Count a stretch that is in no window."""

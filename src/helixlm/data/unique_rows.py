@@ -8,8 +8,9 @@ copies that weights ask for are made here, of what is left.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from helixlm.data.corpus_tasks import Job, TaskResult, open_weights, written_as
+from helixlm.data.corpus_tasks import Job, TaskResult, genome_folder, open_weights, written_as
 from helixlm.data.duplicates import Duplicate, DuplicateConfig, remove_duplicates
+from helixlm.data.records import Records, open_records
 from helixlm.data.splits import SPLITS
 from helixlm.data.tally import Counting
 from helixlm.data.unfinished import SCRATCH
@@ -45,20 +46,25 @@ def write_unique(
         TaskResult(shards={}, rows_sha256={}, tallies={}, repeats=result.repeats)
         for result in results
     ]
+    all_records = [
+        None if splits is None else open_records(genome_folder(work, number))
+        for number, splits in enumerate(job.record_splits)
+    ]
     for split, number in order:
         source = job.sources[job.tasks[number].source]
+        records = all_records[job.tasks[number].source]
         result, counting = results[number], Counting()
-        weights = open_weights(work, job, job.tasks[number].source)
+        weights = open_weights(work, job, job.tasks[number].source, records)
         with WindowWriter(work, split, source.species, source.assembly, number) as writer:
             for _ in range(result.shards[split].windows if split in result.shards else 0):
                 row = next(checked)
                 if isinstance(row, Duplicate):
-                    contig, start, end = row.window[:3]
-                    counting.drop(Dropped(contig, start, end, "duplicate"))
+                    counting.drop(_dropped(row.window, records))
                     continue
                 for window in written_as(row, split, job, weights):
                     writer.add(window)
-                    counting.add(window)
+                    name = window.contig
+                    counting.add(window, name if records is None else records.counted_contig(name))
             shard = writer.finish()
         before, tally = result.tallies[split], counting.tally()
         tally = tally.model_copy(
@@ -73,6 +79,13 @@ def write_unique(
         found[number].rows_sha256[split] = writer.rows_sha256
         found[number].tallies[split] = tally
     return found
+
+
+def _dropped(window: Window, records: Records | None) -> Dropped:
+    """Return a duplicate as a dropped stretch: bases of a genome, or the letters of a record."""
+    contig, start, end = window[:3]
+    end = end if records is None else start + len(window.sequence)
+    return Dropped(contig, start, end, "duplicate")
 
 
 def _rows(work: Path, split: str, result: TaskResult) -> Iterator[Window]:

@@ -25,7 +25,7 @@ use: 0.7, multilingual BERT, https://github.com/google-research/bert/blob/master
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import groupby, islice
 from operator import attrgetter
@@ -37,6 +37,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from helixlm.data.bedgraph import iter_bedgraph
 from helixlm.data.genome import Genome
+from helixlm.data.records import Records
 from helixlm.data.sources import Source, prefix_of
 from helixlm.data.unfinished import SCRATCH
 from helixlm.data.windows import Window
@@ -86,7 +87,10 @@ class GenomeWeights(BaseModel):
 
 
 def plan_weights(
-    work: Path, sources: Sequence[Source], genomes: Sequence[Genome], config: WeightConfig
+    work: Path,
+    sources: Sequence[Source],
+    genomes: Sequence[Genome | Records],
+    config: WeightConfig,
 ) -> tuple[GenomeWeights, ...]:
     """Work out the factors of all genomes, and write the values of their bedGraph files.
 
@@ -96,8 +100,8 @@ def plan_weights(
         The unfinished folder of a corpus; 24 bytes are written there for each line of bedGraph.
     sources : sequence of Source
         What belongs to the genomes.
-    genomes : sequence of Genome
-        As many.
+    genomes : sequence of Genome or Records
+        As many. The contigs of records are the chromosomes that their headers name.
     config : WeightConfig
         The settings.
 
@@ -113,12 +117,13 @@ def plan_weights(
     BedGraphError
         If a file of weights cannot be read.
     """
+    names = list(map(_contigs_of, genomes))
     contigs = contig_weights(
         config,
         [
             prefix_of(sources, number) + contig
-            for number, genome in enumerate(genomes)
-            for contig in genome.contigs
+            for number, found_here in enumerate(names)
+            for contig in found_here
         ],
     )
     balance = balance_factors(list(map(num_bases, genomes)), config.species_exponent)
@@ -127,6 +132,7 @@ def plan_weights(
         prefix = prefix_of(sources, number)
         regions = {}
         if source.weights is not None:
+            assert isinstance(genome, Genome), "regions are those of a genome"
             file = regions_file(work, number)
             regions = _write_regions(source.weights, genome.contigs, file)
         found.append(
@@ -135,7 +141,7 @@ def plan_weights(
                 balance=balance[number],
                 contigs={
                     contig: contigs[prefix + contig]
-                    for contig in genome.contigs
+                    for contig in names[number]
                     if prefix + contig in contigs
                 },
                 regions=regions,
@@ -144,11 +150,18 @@ def plan_weights(
     return tuple(found)
 
 
-def num_bases(genome: Genome) -> int:
+def _contigs_of(genome: Genome | Records) -> list[str]:
+    if isinstance(genome, Genome):
+        return list(genome.contigs)
+    return [contig for contig in dict.fromkeys(genome.contigs) if contig]
+
+
+def num_bases(genome: Genome | Records) -> int:
     """Return the letters of a genome other than N, in either case: what balance counts."""
+    letters = genome.genome if isinstance(genome, Records) else genome
     return sum(
         count
-        for source in genome.manifest.sources
+        for source in letters.manifest.sources
         for letter, count in source.letters.items()
         if letter not in "Nn"
     )
@@ -252,12 +265,23 @@ class WindowWeights:
         Tells its contigs from those of other genomes, in what is drawn.
     seed : int
         Seed of what is drawn.
+    contig_of : callable
+        Gives the contig whose weight a window has, from the name that its row bears; another one
+        where that is the name of a record.
     """
 
-    def __init__(self, factors: GenomeWeights, regions: Path, prefix: str, seed: int) -> None:
+    def __init__(
+        self,
+        factors: GenomeWeights,
+        regions: Path,
+        prefix: str,
+        seed: int,
+        contig_of: Callable[[str], str] = str,
+    ) -> None:
         self.factors = factors
         self.prefix = prefix
         self.seed = seed
+        self.contig_of = contig_of
         if factors.regions:
             self._rows = np.asarray(np.memmap(regions, _ROW, "r"))
 
@@ -276,7 +300,8 @@ class WindowWeights:
         float
             0 or more.
         """
-        weight = self.factors.species * self.factors.balance * self.factors.contigs.get(contig, 1.0)
+        weight = self.factors.species * self.factors.balance
+        weight *= self.factors.contigs.get(self.contig_of(contig), 1.0)
         if contig in self.factors.regions:
             weight *= self._mean_value(contig, start, end)
         return weight

@@ -1,4 +1,4 @@
-"""The first two verbs alone: a corpus from FASTA, and a tokenizer from a corpus, FASTA or text."""
+"""The first two verbs alone: a corpus from sequences, a tokenizer from a corpus, FASTA or text."""
 
 import logging
 import re
@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from helixlm.compute import Compute
 from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.fasta import iter_chunks
 from helixlm.data.folder import new_folder, refuse_existing
 from helixlm.data.hub import find_corpus
 from helixlm.data.prepare import prepare_corpus
-from helixlm.data.sources import Source, SourceError, read_sources
+from helixlm.data.sources import Source, SourceError, problem_of, read_sources
 from helixlm.data.text_lines import holds_sequence_lines, iter_text_lines
 from helixlm.errors import InputError
 from helixlm.files import replace_file
@@ -39,6 +41,10 @@ def prepare(
     output: str | Path,
     *,
     fasta: Sequence[str | Path] = (),
+    cds: Sequence[str | Path] = (),
+    dataset: str | Path | None = None,
+    column: str | None = None,
+    dataset_split: str = "train",
     vcf: Sequence[str | Path] = (),
     gff: str | Path | None = None,
     bed: str | Path | None = None,
@@ -50,7 +56,7 @@ def prepare(
     compute: Compute | None = None,
     report: Reporter | None = None,
 ) -> Corpus:
-    """Cut genomes into windows and write them as a Parquet corpus.
+    """Cut genomes, or other sequences, into windows and write them as a Parquet corpus.
 
     Parameters
     ----------
@@ -61,6 +67,16 @@ def prepare(
         The corpus folder. The same corpus that is there already is opened.
     fasta : sequence of path
         FASTA files of one genome, plain, gzip or bgzip, or 2bit.
+    cds : sequence of path
+        Instead of `fasta`: FASTA files of coding sequences, plain, gzip or bgzip. With windows of
+        the kind `coding` each record is one window.
+    dataset : str or path, optional
+        Instead of `fasta`: a table (CSV, TSV, Parquet, JSON), a folder of a Hugging Face dataset,
+        or its name on the hub.
+    column : str, optional
+        Its column of sequences; if not given, the only one that holds DNA.
+    dataset_split : str
+        Its split.
     vcf : sequence of path
         Genotypes: one individual's haplotypes take the place of each window. VCF, bgzipped VCF or
         BCF; indexed ones are faster.
@@ -95,8 +111,11 @@ def prepare(
         If the folder holds something else, or cannot be written.
     """
     settings = load_recipe(recipe, overrides)
-    genome = {
+    genome: dict[str, Any] = {
         "fasta": tuple(map(Path, fasta)),
+        "cds": tuple(map(Path, cds)),
+        "dataset": dataset,
+        "column": column,
         "vcf": tuple(map(Path, vcf)),
         "gff": gff,
         "bed": bed,
@@ -104,6 +123,8 @@ def prepare(
         "species": species,
         "assembly": assembly,
     }
+    if dataset_split != "train":
+        genome["dataset_split"] = dataset_split
     genomes = _genomes(genome, sources)
     with (report or Silent()).stage("Preparing the corpus") as progress:
         manifest = prepare_corpus(
@@ -131,10 +152,12 @@ def prepare(
 def _genomes(genome: Mapping[str, Any], sources: str | Path | None) -> list[Source]:
     """Return the genomes of a file, or the one whose fields are given."""
     if sources is None:
-        if not genome["fasta"]:
-            raise SourceError("fasta: expected at least one FASTA file, found none")
-        return [Source.model_validate(genome)]
-    given = [f"--{name}" for name, value in genome.items() if value]
+        try:
+            return [Source.model_validate(genome)]
+        except ValidationError as error:
+            problems = [problem_of(found) for found in error.errors()]
+            raise SourceError(f"inputs: {'; '.join(problems)}") from error
+    given = [f"--{name.replace('_', '-')}" for name, value in genome.items() if value]
     if given:
         raise SourceError(
             f"{sources} lists genomes with their files and species: give it alone, without "

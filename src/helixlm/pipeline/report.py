@@ -187,8 +187,8 @@ def _data_facts(corpus: Corpus) -> DataFacts:
             SourceFile(
                 name=Path(file.path).name,
                 sha256=file.sha256,
-                bases=sum(file.contigs.values()),
-                contigs=len(file.contigs),
+                bases=file.num_bases,
+                contigs=file.num_contigs,
             )
             for file in manifest.inputs
         ),
@@ -308,11 +308,18 @@ def _interval(row: Any) -> Interval:
 def _commands(recipe: Recipe, corpus: Corpus | None) -> tuple[str, ...]:
     if corpus is None:
         return ()
-    files = " ".join(Path(file.path).name for file in corpus.manifest.inputs)
-    if corpus.manifest.seed == recipe.seed:
+    first = corpus.manifest.sources[0]
+    files = " ".join(
+        file.path if first.kind == "dataset" else Path(file.path).name
+        for file in corpus.manifest.inputs
+    )
+    if first.kind == "fasta" and corpus.manifest.seed == recipe.seed:
         return (f"helixlm pretrain --recipe recipe.yaml --fasta {files} -o RUN",)
+    if first.kind == "dataset":
+        files += f" --column {first.column}" if first.column else ""
+        files += f" --dataset-split {first.dataset_split}"
     return (
-        f"helixlm prepare --recipe recipe.yaml --set seed={corpus.manifest.seed} --fasta {files} "
-        "-o CORPUS",
+        f"helixlm prepare --recipe recipe.yaml --set seed={corpus.manifest.seed} --{first.kind} "
+        f"{files} -o CORPUS",
         "helixlm pretrain --recipe recipe.yaml --corpus CORPUS -o RUN",
     )

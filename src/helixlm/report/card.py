@@ -163,8 +163,13 @@ def _source(source: CorpusSource) -> dict[str, Any]:
         "assembly": source.assembly,
         "group": source.group,
         "weight": source.weight,
-        "fasta": [file.path for file in source.inputs],
     }
+    paths = [file.path for file in source.inputs]
+    if source.kind == "dataset":
+        entry |= {"dataset": paths[0], "dataset_split": source.dataset_split}
+        entry |= {"column": source.column} if source.column else {}
+    else:
+        entry[source.kind] = paths
     for file in source.others:
         if file.kind == "vcf":
             entry.setdefault("vcf", []).append(file.path)

@@ -120,7 +120,12 @@ def in_words(manifest: CorpusManifest) -> str:
         for name, found in manifest.splits.items()
     )
     files = sum(len(source.inputs) for source in manifest.sources)
-    genomes = f"{len(manifest.sources)} genomes" if len(manifest.sources) > 1 else "one genome"
+    if len(manifest.sources) > 1:
+        genomes = f"{len(manifest.sources)} genomes"
+    elif manifest.sources[0].kind == "fasta":
+        genomes = "one genome"
+    else:
+        genomes = f"{count(sum(file.num_contigs for file in manifest.inputs))} records"
     return f"{parts}, from {genomes} in {count(files)} file{'s' if files > 1 else ''}."
 
 
@@ -146,10 +151,11 @@ def dropped_in_words(manifest: CorpusManifest) -> list[tuple[str, int]]:
 
 
 def _contigs(file: InputFile | OtherFile) -> str:
-    """Say how many contigs a file of sequence holds; nothing of other files."""
+    """Say how many contigs or records a file of sequence holds; nothing of other files."""
     if isinstance(file, OtherFile):
         return ""
-    return f"{count(len(file.contigs))} contig{'s' if len(file.contigs) > 1 else ''}, "
+    name = "contig" if file.contigs else "record"
+    return f"{count(file.num_contigs)} {name}{'s' if file.num_contigs > 1 else ''}, "
 
 
 def _names(contigs: Sequence[str]) -> str:
