@@ -7,7 +7,7 @@ import pysam
 import pysam.bcftools
 import pytest
 
-from helixlm.data import corpus_rows
+from helixlm.data import corpus_rows, genome_files
 from helixlm.data.bed import BedError
 from helixlm.data.corpus import open_corpus
 from helixlm.data.corpus_rows import VariantConfig
@@ -137,6 +137,7 @@ def test_named_samples_and_the_reference_alone(fasta, tmp_path):
 @pytest.mark.parametrize("declared", [True, False])
 def test_genotypes_without_an_index_are_streamed(fasta, tmp_path, monkeypatch, caplog, declared):
     monkeypatch.setattr(corpus_rows, "DRAWN_AT_ONCE", 4)
+    monkeypatch.setattr(genome_files, "DRAWN_AT_ONCE", 4)
     vcf = write_vcf(tmp_path / "people.vcf")
     plain = tmp_path / "plain.vcf"
     lines = gzip.decompress(vcf.read_bytes()).decode().splitlines(keepends=True)

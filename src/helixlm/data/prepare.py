@@ -9,81 +9,39 @@ memory does not grow with the input. What is finished outlives an interruption.
 """
 
 import hashlib
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from helixlm.compute import Compute, map_in_order
-from helixlm.data.corpus import (
-    CorpusError,
-    CorpusManifest,
-    CorpusSource,
-    InputFile,
-    OtherFile,
-)
-from helixlm.data.corpus_rows import (
-    VariantConfig,
-    check_features,
-    check_windows,
-    find_variant_files,
-)
-from helixlm.data.corpus_splits import HeldOut, hold_out
+from helixlm.data.corpus import CorpusError, CorpusManifest
+from helixlm.data.corpus_manifest import make_manifest
+from helixlm.data.corpus_plan import Plan, made_before, stamps
+from helixlm.data.corpus_rows import VariantConfig
+from helixlm.data.corpus_splits import hold_out
 from helixlm.data.corpus_tasks import (
     JOB,
     Job,
-    Task,
     TaskItem,
     TaskResult,
     genome_folder,
     plan_tasks,
     run_task,
 )
-from helixlm.data.coverage import ContigCoverage, cover_contig, plan_coverage
+from helixlm.data.coverage import cover_contig, plan_coverage
 from helixlm.data.duplicates import DuplicateConfig
-from helixlm.data.folder import (
-    MANIFEST,
-    check_files,
-    file_sha256,
-    read_manifest,
-    refuse_differences,
-    refuse_existing,
-    write_manifest,
-)
-from helixlm.data.genome import Genome, GenomeSource
-from helixlm.data.records import Records, write_records
-from helixlm.data.repeats import summarize
-from helixlm.data.sources import Source, check_sources, files_below, prefix_of
-from helixlm.data.splits import SPLITS, SplitConfig
-from helixlm.data.tally import total
+from helixlm.data.folder import MANIFEST, refuse_existing, write_manifest
+from helixlm.data.genome import Genome
+from helixlm.data.genome_files import check_features, check_windows, find_variant_files
+from helixlm.data.records import Records, letters_of, write_records
+from helixlm.data.sources import Source, check_sources, prefix_of
+from helixlm.data.splits import SplitConfig
 from helixlm.data.unfinished import SCRATCH, unfinished_folder
 from helixlm.data.unique_rows import write_unique
-from helixlm.data.weights import GenomeWeights, WeightConfig, num_bases, plan_weights
-from helixlm.data.window_files import CorpusSplit
-from helixlm.data.windows import DROP_REASONS, TinyDnabertWindows, WindowConfig
+from helixlm.data.weights import WeightConfig, plan_weights
+from helixlm.data.windows import TinyDnabertWindows, WindowConfig
 from helixlm.files import replace_file
-from helixlm.version import __version__
-
-logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int | None], None]
-
-
-class _Plan(BaseModel):
-    """What a corpus is made from, and how; files by size and time, so that looking is quick."""
-
-    model_config = ConfigDict(frozen=True)
-
-    helixlm_version: str = __version__
-    sources: tuple[Source, ...]
-    files: tuple[tuple[str, int, int], ...]
-    windows: WindowConfig
-    weights: WeightConfig
-    variants: VariantConfig
-    duplicates: DuplicateConfig | None
-    split: SplitConfig
-    seed: int
 
 
 def prepare_corpus(
@@ -152,9 +110,9 @@ def prepare_corpus(
     output = Path(output)
     sources = list(sources)
     check_sources(sources)
-    plan = _Plan(
+    plan = Plan(
         sources=tuple(sources),
-        files=_stamps(sources),
+        files=stamps(sources),
         windows=windows or TinyDnabertWindows(),
         weights=weights or WeightConfig(),
         variants=variants or VariantConfig(),
@@ -165,12 +123,12 @@ def prepare_corpus(
     for source in sources:
         check_windows(source, plan.windows)
     if (output / MANIFEST).exists():
-        return _made_before(output, plan)
+        return made_before(output, plan)
     refuse_existing(output)
     maker = _Maker(plan, compute or Compute(), progress)
     with unfinished_folder(output, plan) as work:
         manifest = maker.make(work)
-        if _stamps(sources) != plan.files:
+        if stamps(sources) != plan.files:
             raise CorpusError(f"{output}: an input file changed while it was read: run again")
         write_manifest(work, manifest)
     return manifest
@@ -179,7 +137,7 @@ def prepare_corpus(
 class _Maker:
     """The stages of one corpus."""
 
-    def __init__(self, plan: _Plan, compute: Compute, progress: Progress | None) -> None:
+    def __init__(self, plan: Plan, compute: Compute, progress: Progress | None) -> None:
         self.plan = plan
         self.compute = compute
         self.progress = progress
@@ -208,7 +166,7 @@ class _Maker:
             validation=held_out.contigs.validation,
             record_splits=held_out.records,
             variant_files=tuple(
-                find_variant_files(source, _letters(genome))
+                find_variant_files(source, letters_of(genome))
                 for source, genome in zip(self.plan.sources, genomes, strict=True)
             ),
             tasks=tuple(tasks),
@@ -217,7 +175,7 @@ class _Maker:
         if self.plan.duplicates is not None:
             results = write_unique(work, job, results, self.plan.duplicates)
         coverage = map_in_order(cover_contig, plan_coverage(work, job, results), self.compute)
-        return _manifest(self.plan, genomes, weights, held_out, tasks, results, tuple(coverage))
+        return make_manifest(self.plan, genomes, weights, held_out, tasks, results, tuple(coverage))
 
     def _read_genomes(self, work: Path) -> list[Genome | Records]:
         """Write the letters of all genomes, several at a time."""
@@ -262,189 +220,3 @@ class _Maker:
 def _read_genome(item: tuple[Source, Path]) -> Genome | Records:
     source, folder = item
     return Genome.from_fasta(source.fasta, folder) if source.fasta else write_records(*item)
-
-
-def _letters(genome: Genome | Records) -> Genome:
-    return genome.genome if isinstance(genome, Records) else genome
-
-
-def _manifest(
-    plan: _Plan,
-    genomes: Sequence[Genome | Records],
-    weights: Sequence[GenomeWeights],
-    held_out: HeldOut,
-    tasks: Sequence[Task],
-    results: Sequence[TaskResult],
-    coverage: tuple[ContigCoverage, ...],
-) -> CorpusManifest:
-    splits = {name: _split(name, results) for name in SPLITS}
-    tallies = [
-        {
-            name: total(
-                result.tallies[name]
-                for task, result in zip(tasks, results, strict=True)
-                if task.source == number
-            )
-            for name in SPLITS
-        }
-        for number in range(len(genomes))
-    ]
-    dropped = dict.fromkeys(DROP_REASONS, 0)
-    dropped |= total(tally for by_split in tallies for tally in by_split.values()).dropped
-    for name, found in splits.items():
-        if not found.num_windows:
-            raise CorpusError(_why_empty(name, dropped, plan))
-    digest = hashlib.sha256()
-    for name in SPLITS:
-        for result in results:
-            digest.update(f"{name}\t{result.rows_sha256[name]}\n".encode())
-    return CorpusManifest(
-        sources=tuple(
-            CorpusSource(
-                kind=source.kind,
-                column=source.column,
-                dataset_split=source.dataset_split,
-                species=source.species,
-                assembly=source.assembly,
-                group=source.group,
-                weight=source.weight,
-                balance=factors.balance,
-                num_bases=num_bases(genome),
-                inputs=tuple(_input_file(source, of) for of in _letters(genome).manifest.sources),
-                others=tuple(
-                    OtherFile(kind=kind, path=str(path), sha256=file_sha256(path))
-                    for kind, path in source.others
-                ),
-                tallies=by_split,
-            )
-            for source, genome, factors, by_split in zip(
-                plan.sources, genomes, weights, tallies, strict=True
-            )
-        ),
-        windows=plan.windows,
-        weights=plan.weights,
-        variants=plan.variants,
-        duplicates=plan.duplicates,
-        split=plan.split,
-        seed=plan.seed,
-        splits=splits,
-        validation_contigs=held_out.validation_contigs,
-        dropped_bases=dropped,
-        coverage=coverage,
-        repeats=summarize([result.repeats for result in results if result.repeats is not None]),
-        corpus_sha256=digest.hexdigest(),
-    )
-
-
-def _split(name: str, results: Sequence[TaskResult]) -> CorpusSplit:
-    shards = tuple(result.shards[name] for result in results if name in result.shards)
-    return CorpusSplit(
-        num_windows=sum(shard.windows for shard in shards),
-        num_bases=sum(shard.bases for shard in shards),
-        shards=shards,
-    )
-
-
-def _input_file(source: Source, found: GenomeSource) -> InputFile:
-    is_genome = source.kind == "fasta"
-    return InputFile(
-        path=found.path,
-        sha256=found.sha256 if is_genome else _input_sha256(found.path) or found.sha256,
-        contigs=found.contigs if is_genome else {},
-        num_contigs=len(found.contigs),
-        num_bases=sum(found.contigs.values()),
-    )
-
-
-def _input_sha256(name: str) -> str | None:
-    """Return the hash of a file or folder, as `InputFile` says; None: it is not on disk."""
-    path = Path(name)
-    if not path.is_dir():
-        return file_sha256(path) if path.exists() else None
-    digest = hashlib.sha256()
-    for file in files_below(path):
-        digest.update(f"{file.relative_to(path).as_posix()}\t{file_sha256(file)}\n".encode())
-    return digest.hexdigest()
-
-
-def _made_before(output: Path, plan: _Plan) -> CorpusManifest:
-    """Return the manifest of a finished corpus, if it is the one that is asked for."""
-    found = read_manifest(output, CorpusManifest)
-    compared: dict[str, tuple[object, object]] = {
-        "seed": (found.seed, plan.seed),
-        "duplicates": (found.duplicates, plan.duplicates),
-        "number of genomes": (len(found.sources), len(plan.sources)),
-        "weights.species_exponent": (
-            found.weights.species_exponent,
-            plan.weights.species_exponent,
-        ),
-        # Their order matters, and dictionaries in another order are equal.
-        "weights.contigs": (
-            list(found.weights.contigs.items()),
-            list(plan.weights.contigs.items()),
-        ),
-    }
-    groups: dict[str, tuple[BaseModel, BaseModel]] = {
-        "windows": (found.windows, plan.windows),
-        "variants": (found.variants, plan.variants),
-        "split": (found.split, plan.split),
-    }
-    for group, (old, new) in groups.items():
-        there, wanted = old.model_dump(), new.model_dump()
-        for name in {**there, **wanted}:
-            compared[f"{group}.{name}"] = (there.get(name), wanted.get(name))
-    if len(found.sources) == len(plan.sources):
-        for record, source in zip(found.sources, plan.sources, strict=True):
-            compared |= _source_differences(record, source)
-    refuse_differences(output, compared)
-    check_files(output, found.files)
-    logger.info("%s: the corpus is there already", output)
-    return found
-
-
-def _source_differences(found: CorpusSource, wanted: Source) -> Mapping[str, tuple[object, object]]:
-    name = wanted.species or "genome"
-    compared: dict[str, tuple[object, object]] = {
-        f"{name}: {field}": (getattr(found, field), getattr(wanted, field))
-        for field in (
-            "kind", "species", "assembly", "group", "weight", "column", "dataset_split",
-        )
-    }  # fmt: skip
-    paths = [*wanted.sequence_inputs, *(str(path) for _, path in wanted.others)]
-    compared[f"{name}: number of files"] = (len(found.files), len(paths))
-    compared[f"{name}: other files"] = (
-        [record.kind for record in found.others],
-        [kind for kind, _ in wanted.others],
-    )
-    if len(found.files) == len(paths):
-        for record, path in zip(found.files, paths, strict=True):
-            sha256 = _input_sha256(path)
-            if sha256 is None:  # on the hub, where nothing is read again
-                compared[f"{name}: dataset"] = (record.path, path)
-            else:
-                compared[f"SHA-256 of {path}"] = (record.sha256[:12], sha256[:12])
-    return compared
-
-
-def _why_empty(name: str, dropped: Mapping[str, int], plan: _Plan) -> str:
-    reasons = ", ".join(
-        f"{bases:,} bp in {DROP_REASONS[reason]}" for reason, bases in dropped.items() if bases
-    )
-    by_contig = plan.split.by == "contig"
-    advice = "hold out other contigs" if by_contig else "change split.block_bp or seed"
-    shown = plan.windows.model_dump(exclude={"both_strands"})
-    settings = ", ".join(f"{key} {value}" for key, value in shown.items())
-    return (
-        f"{name}: no window was found (windows: {settings}; dropped: {reasons or 'nothing'}): "
-        f"{advice}, choose shorter windows, or give more sequence"
-    )
-
-
-def _stamps(sources: Sequence[Source]) -> tuple[tuple[str, int, int], ...]:
-    """Name, size and time of each file."""
-    found = []
-    for source in sources:
-        for path in source.files:
-            status = path.stat()
-            found.append((str(path), status.st_size, status.st_mtime_ns))
-    return tuple(found)

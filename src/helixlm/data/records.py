@@ -92,6 +92,11 @@ class Records:
         return contig if number is None else self.contigs[number] or NO_CONTIG
 
 
+def letters_of(genome: Genome | Records) -> Genome:
+    """Return a genome as it is, and of records their letters."""
+    return genome.genome if isinstance(genome, Records) else genome
+
+
 def write_records(source: Source, folder: Path) -> Records:
     """Read the records of a source into a folder, or open those that are there.
 

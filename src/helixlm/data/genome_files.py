@@ -1,0 +1,252 @@
+"""What belongs to a genome, and whether it does: annotation, intervals, genotypes.
+
+In: a `Source`. Out: its features, coding regions and intervals, read once in each process for a
+file as it is now; which file has the genotypes of a contig; errors where files do not fit the
+genome or the windows that are asked for.
+"""
+
+import logging
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from helixlm.data.annotation import Annotation, CodingRegion, feature_points, read_annotation
+from helixlm.data.bed import iter_bed
+from helixlm.data.genome import Genome
+from helixlm.data.sources import Source, SourceError
+from helixlm.data.vcf import VcfFile, find_contig
+from helixlm.data.windows import CodingWindows, Feature, FeatureWindows, WindowConfig
+from helixlm.seq.contigs import missing_contig
+from helixlm.seq.interval import Interval, merge
+
+logger = logging.getLogger(__name__)
+
+DRAWN_AT_ONCE = 1024
+"""windows whose haplotypes are made in one pass over the variants"""
+
+_OR_CDS = "; if the FASTA files hold coding sequences, not a genome, give them with --cds"
+
+
+def annotation_of(source: Source) -> Annotation:
+    """Return the annotation of a genome.
+
+    Raises
+    ------
+    AnnotationError
+        If it cannot be read.
+    """
+    return _annotation(_file(source.gff))
+
+
+def coding_regions_of(source: Source) -> dict[str, list[CodingRegion]]:
+    """Return the coding regions of a genome by contig; see `annotation_of`."""
+    return _coding_regions(_file(source.gff))
+
+
+def features_of(source: Source, windows: FeatureWindows) -> tuple[Feature, ...]:
+    """Return what windows are to be put around, of the annotation or of the BED file.
+
+    Raises
+    ------
+    AnnotationError, BedError
+        If it cannot be read.
+    """
+    return _features(_file(source.bed if windows.of == "bed" else source.gff), windows)
+
+
+def intervals_of(source: Source, genome: Genome) -> dict[str, tuple[Interval, ...]]:
+    """Return the intervals of the BED file, merged and by contig.
+
+    Raises
+    ------
+    BedError
+        If it cannot be read, or an interval does not lie in the genome.
+    """
+    return _intervals(_file(source.bed), tuple(genome.contigs.items()))
+
+
+def find_variant_files(source: Source, genome: Genome) -> dict[str, Path]:
+    """Find the file with the genotypes of each contig.
+
+    Raises
+    ------
+    SourceError
+        If a file has no record on any contig of the genome, or two have some on the same.
+    VcfError
+        If a file cannot be read.
+    """
+    found: dict[str, Path] = {}
+    for path in source.vcf:
+        here = _contigs_with_records(path, genome)
+        if not here:
+            raise SourceError(
+                f"{path}: no record lies on a contig of the genome ({_shown(genome)}), expected "
+                "variants of this assembly: see the contigs of the file with `bcftools index "
+                "--stats`, and give the FASTA file that they belong to"
+            )
+        for contig in here:
+            if contig in found:
+                raise SourceError(
+                    f"{path}: {contig} has records in {found[contig]} too: merge them into one "
+                    "file, with `bcftools merge` if their samples differ, else `bcftools concat`"
+                )
+            found[contig] = path
+    return found
+
+
+def _contigs_with_records(path: Path, genome: Genome) -> list[str]:
+    """Return the contigs of a genome on which a file has records."""
+    with VcfFile(path) as file:
+        declared = file.contigs
+        if not file.is_indexed:
+            logger.warning(
+                "%s: has no index, so it is read anew for every %s windows: if it is large, pack "
+                "it with bgzip and index it with 'bcftools index'",
+                path,
+                f"{DRAWN_AT_ONCE:,}",
+            )
+            spelled = dict.fromkeys(record.contig for record in file.records())
+            names = dict.fromkeys([*declared, *spelled])
+            return [name for name in genome.contigs if find_contig(path, name, names) in spelled]
+    here = []
+    for contig in genome.contigs:
+        with VcfFile(path) as file:
+            name = find_contig(path, contig, declared) if declared else contig
+            record = None if name is None else next(file.records_from(name, 0), None)
+        if record is not None and record.contig == name:
+            here.append(contig)
+    return here
+
+
+def check_windows(source: Source, windows: WindowConfig) -> None:
+    """Refuse windows for which a genome lacks a file.
+
+    Raises
+    ------
+    SourceError
+        If coding sequences or features are asked for and there is no annotation, or features of
+        sequences that are no genome.
+    """
+    name = source.species or "the genome"
+    if source.kind != "fasta":
+        if isinstance(windows, FeatureWindows):
+            raise SourceError(
+                f"{name}: windows around features need a genome (fasta), found {source.kind}: "
+                "choose another kind of windows"
+            )
+        return
+    by_bed = isinstance(windows, FeatureWindows) and windows.of == "bed"
+    if by_bed and source.bed is None:
+        raise SourceError(f"{name}: windows around the lines of a BED file need one (--bed)")
+    needs_genes = isinstance(windows, CodingWindows | FeatureWindows) and not by_bed
+    if needs_genes and source.gff is None:
+        raise SourceError(
+            f"{name}: windows of the kind {windows.kind!r} need an annotation: give GFF3 (--gff)"
+            + ("" if isinstance(windows, FeatureWindows) else _OR_CDS)
+        )
+
+
+def check_features(source: Source, windows: WindowConfig, genome: Genome) -> None:
+    """Compare an annotation with the genome that it should belong to; say what is left out.
+
+    Raises
+    ------
+    SourceError
+        If windows are made from it, and nothing in it lies on the genome, or something goes past
+        the end of a contig.
+    InputError
+        If it cannot be read.
+    """
+    if isinstance(windows, CodingWindows):
+        path = source.gff
+        contigs = list(coding_regions_of(source))
+    elif isinstance(windows, FeatureWindows):
+        if windows.of == "bed":
+            intervals_of(source, genome)  # it raises, with the line
+            return
+        path, features = source.gff, features_of(source, windows)
+        contigs = list(dict.fromkeys(feature.contig for feature in features))
+        for contig, start, end, _ in features:
+            if end > genome.contigs.get(contig, end):
+                raise SourceError(
+                    f"{path}: {contig}:{start}-{end} goes past the end of the contig "
+                    f"({genome.contigs[contig]} bp), expected the annotation of this assembly: "
+                    "give the FASTA file that belongs to it"
+                )
+    else:
+        return
+    if not contigs:
+        raise SourceError(
+            f"{path}: no CDS in the file, expected some: windows of the kind 'coding' are "
+            "spliced from them: give another file"
+        )
+    missing = [contig for contig in contigs if contig not in genome.contigs]
+    if len(missing) == len(contigs):
+        raise SourceError(
+            f"{path}: nothing in it lies on the genome: "
+            f"{missing_contig(missing[0], genome.contigs)}"
+        )
+    if missing:
+        logger.warning(
+            "%s: what lies on %d of %d contigs is left out, as the genome lacks them: %s",
+            path,
+            len(missing),
+            len(contigs),
+            missing_contig(missing[0], genome.contigs),
+        )
+
+
+class _File(NamedTuple):
+    """A file as it is now: what was read of it before it changed is not what it holds."""
+
+    path: Path
+    inode: int
+    size: int
+    time: int
+
+
+def _shown(genome: Genome) -> str:
+    names = list(genome.contigs)
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _file(path: Path | None) -> _File:
+    assert path is not None, "check_windows passed a genome without the file"
+    status = path.stat()
+    return _File(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _annotation(file: _File) -> Annotation:
+    return read_annotation(file.path)
+
+
+@lru_cache(maxsize=4)
+def _coding_regions(file: _File) -> dict[str, list[CodingRegion]]:
+    found: dict[str, list[CodingRegion]] = {}
+    for region in _annotation(file).coding_regions():
+        found.setdefault(region.contig, []).append(region)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _features(file: _File, windows: FeatureWindows) -> tuple[Feature, ...]:
+    if windows.of == "bed":
+        return tuple(
+            Feature(row.contig, row.start, row.end, "-" if row.strand == "-" else "+")
+            for row in iter_bed(file.path)
+        )
+    return tuple(
+        Feature(point.contig, point.position, point.position + 1, point.strand)
+        for point in feature_points(_annotation(file), windows.of)
+    )
+
+
+@lru_cache(maxsize=4)
+def _intervals(
+    file: _File, contigs: tuple[tuple[str, int], ...]
+) -> dict[str, tuple[Interval, ...]]:
+    rows = iter_bed(file.path, dict(contigs))
+    merged = merge(Interval(row.contig, row.start, row.end) for row in rows)
+    return {contig: tuple(group) for contig, group in groupby(merged, key=lambda i: i.contig)}
