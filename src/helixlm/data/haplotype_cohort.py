@@ -16,15 +16,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from helixlm.data.haplotype_alleles import (
-    Allele,
     Letters,
-    check_reference,
-    read_allele,
-    unknown_bases,
 )
+from helixlm.data.haplotype_sites import Site, check_misfit, read_site
 from helixlm.data.haplotypes import (
     Haplotype,
     HaplotypeConfig,
@@ -37,8 +33,6 @@ from helixlm.rng import CounterRng
 from helixlm.seq.contigs import ContigError, match_contig, missing_contig
 from helixlm.seq.interval import Interval, IntervalError
 
-_MISSING, _HAPLOID, _UNPHASED = -1, -2, -3
-_REASONS = {_MISSING: "missing", _HAPLOID: "haploid", _UNPHASED: "unphased"}
 _SEEK_BP = 100_000  # gaps between windows over which reading on costs less than seeking
 
 
@@ -49,23 +43,6 @@ class Individual(NamedTuple):
     sample: str
     haplotypes: tuple[Haplotype, ...]
     """As genotypes count them; one where the sample is haploid, else two."""
-
-
-class _Outcome(NamedTuple):
-    """What carrying an allele comes to."""
-
-    allele: Allele | None
-    reason: str | None
-
-
-class _Site(NamedTuple):
-    """A record, and who carries what of it."""
-
-    position: int
-    reach: int
-    haplotypes: NDArray[np.int32]
-    codes: NDArray[np.int16]
-    outcomes: list[_Outcome]
 
 
 def cohort_haplotypes(
@@ -158,7 +135,7 @@ class _Carried:
     """Who carries what in a window, sorted by haplotype."""
 
     def __init__(
-        self, window: Interval, letters: Letters, sites: Sequence[_Site], only: int | None = None
+        self, window: Interval, letters: Letters, sites: Sequence[Site], only: int | None = None
     ) -> None:
         self.window = window
         self.reference = letters[window.start : window.end]
@@ -205,7 +182,7 @@ def _windows(
     reference: Reference,
     windows: Iterable[Interval],
     config: HaplotypeConfig | None,
-) -> Iterator[tuple[Interval, Letters, list[_Site]]]:
+) -> Iterator[tuple[Interval, Letters, list[Site]]]:
     """Yield each window with the letters of its contig and the records that reach into it."""
     if not file.samples:
         raise VcfError(
@@ -287,25 +264,25 @@ def _walk(
     waiting: deque[Interval],
     records: Iterator[VcfRecord],
     config: HaplotypeConfig,
-) -> Iterator[tuple[Interval, list[_Site]]]:
+) -> Iterator[tuple[Interval, list[Site]]]:
     """Yield the windows of a contig, each as soon as no record can reach into it any more."""
     overlaps = Overlaps(2 * len(samples))
-    sites: list[_Site] = []
+    sites: list[Site] = []
     for record in records:
         if record.position >= len(letters):
-            _check_misfit(record, "past_end", letters, config)
+            check_misfit(record, "past_end", letters, config)
         while waiting and waiting[0].end <= record.position:
             yield from _done(waiting, sites)
         if not waiting:
             return
-        site = _site(record, samples, letters, overlaps, config)
+        site = read_site(record, samples, letters, overlaps, config)
         if site.reach > waiting[0].start:
             sites.append(site)
     while waiting:
         yield from _done(waiting, sites)
 
 
-def _done(waiting: deque[Interval], sites: list[_Site]) -> Iterator[tuple[Interval, list[_Site]]]:
+def _done(waiting: deque[Interval], sites: list[Site]) -> Iterator[tuple[Interval, list[Site]]]:
     """Yield the first window, then forget it and the records that reach into no other."""
     window = waiting.popleft()
     yield (
@@ -314,123 +291,3 @@ def _done(waiting: deque[Interval], sites: list[_Site]) -> Iterator[tuple[Interv
     )
     start = waiting[0].start if waiting else 0
     sites[:] = [site for site in sites if site.reach > start] if waiting else []
-
-
-def _site(
-    record: VcfRecord,
-    samples: Sequence[str],
-    letters: Letters,
-    overlaps: Overlaps,
-    config: HaplotypeConfig,
-) -> _Site:
-    """Settle what a record comes to for everyone who carries something of it."""
-    misfit = check_reference(record, letters)
-    if misfit is not None:
-        _check_misfit(record, misfit, letters, config)
-    alleles = _alleles_of(record, samples, config)
-    haplotypes = np.flatnonzero(alleles)
-    values = alleles[haplotypes]
-    codes = np.empty(len(values), dtype=np.int16)
-    outcomes: list[_Outcome] = []
-    reach = record.position + 1
-    for value in np.unique(values).tolist():
-        who = values == value
-        outcome = _outcome(record, value, misfit, letters, config)
-        codes[who] = len(outcomes)
-        outcomes.append(outcome)
-        if outcome.allele is not None:
-            reach = max(reach, outcome.allele.end)
-            late = np.flatnonzero(who)[~overlaps.admit(outcome.allele, haplotypes[who])]
-            if len(late):
-                codes[late] = len(outcomes)
-                outcomes.append(_Outcome(None, outcome.reason or "overlap"))
-    return _Site(record.position, reach, haplotypes.astype(np.int32), codes, outcomes)
-
-
-def _outcome(
-    record: VcfRecord,
-    value: int,
-    misfit: str | None,
-    letters: Letters,
-    config: HaplotypeConfig,
-) -> _Outcome:
-    """Return what carrying an allele comes to where nothing overlaps it."""
-    if value == _MISSING and config.missing == "n" and misfit is None:
-        return _Outcome(unknown_bases(record), "missing")
-    if value < 0 or misfit is not None:
-        return _Outcome(None, _REASONS.get(value, misfit))
-    found = read_allele(record, value, letters)
-    if isinstance(found, Allele):
-        return _Outcome(found, None)
-    if found == "past_end":
-        _check_misfit(record, found, letters, config)
-    return _Outcome(None, found)
-
-
-def _check_misfit(
-    record: VcfRecord, reason: str, letters: Letters, config: HaplotypeConfig
-) -> None:
-    """Raise the error of a record that does not fit the reference, unless it is to be skipped."""
-    if config.reference_mismatch == "skip":
-        return
-    if reason == "past_end":
-        found = f"reaches past the end of the contig, which has {len(letters)} bp"
-    else:
-        there = letters[record.position : record.position + len(record.ref)].tobytes().decode()
-        found = f"REF is {_short(record.ref)}, but the reference has {_short(there)} there"
-    raise VcfError(
-        f"{record}: {found}: give the reference that the file was made with, or have such records "
-        f"skipped (--set variants.genotypes.reference_mismatch=skip)"
-    )
-
-
-def _alleles_of(
-    record: VcfRecord, samples: Sequence[str], config: HaplotypeConfig
-) -> NDArray[np.int16]:
-    """Return the allele of each haplotype, int16, shape (2 * samples,), or why there is none."""
-    genotypes = record.genotypes()
-    ploidy = genotypes.shape[1] - 1
-    if ploidy > 2:
-        raise VcfError(
-            f"{record}: genotypes have {ploidy} alleles, expected 1 or 2: leave such records out"
-        )
-    pair = genotypes[:, :2].copy()
-    if ploidy == 1:
-        pair[:, 1] = _HAPLOID
-    phased = genotypes[:, 2] == 1 if ploidy == 2 else np.ones(len(pair), dtype=bool)
-    if pair.min() < 0 or not phased.all():
-        _settle(pair, phased, record, samples, config)
-    return pair.ravel()
-
-
-def _settle(
-    pair: NDArray[np.int16],
-    phased: NDArray[np.bool_],
-    record: VcfRecord,
-    samples: Sequence[str],
-    config: HaplotypeConfig,
-) -> None:
-    """Apply the settings to genotypes that are not two alleles with phase, in place."""
-    first, second = pair[:, 0], pair[:, 1]
-    absent = second == _HAPLOID
-    second[absent & (first == _MISSING)] = _MISSING
-    if config.haploid == "both":
-        second[absent] = first[absent]
-    if config.half_called == "missing":
-        pair[((first == _MISSING) | (second == _MISSING)) & ~absent] = _MISSING
-    unknown = (first != second) & ~phased
-    if config.unphased == "as_written" or not unknown.any():
-        return
-    if config.unphased == "error":
-        i = int(np.argmax(unknown))
-        text = "/".join("." if allele < 0 else str(allele) for allele in pair[i].tolist())
-        raise VcfError(
-            f"{record}: sample {samples[i]!r} has the genotype {text} without phase, expected | "
-            f"between different alleles: phase the file, or say what to do "
-            f"(--set variants.genotypes.unphased=skip, or as_written)"
-        )
-    pair[unknown] = _UNPHASED
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 20 else text[:20] + "...")
