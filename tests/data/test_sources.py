@@ -145,7 +145,8 @@ def record(folder, names, assemblies=(), accessions=()):
         {
             "file": name, "bytes": 1, "sha256": hashlib.sha256(b"x").hexdigest(), "name": name,
             "species": species, "group": "fungi", "weight": 0.5, "manifest": "m", "url": "u",
-            "accession": accessions.get(name, ""), "assembly": assemblies.get(name, "a1"), "md5": "", "checked": "", "etag": "",
+            "accession": accessions.get(name, ""), "assembly": assemblies.get(name, "a1"),
+            "md5": "", "checked": "", "etag": "",
             "last_modified": "",
         }
         for name, species in names.items()

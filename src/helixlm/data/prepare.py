@@ -31,7 +31,12 @@ from helixlm.data.coverage import cover_contig, plan_coverage
 from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.folder import MANIFEST, refuse_existing, write_manifest
 from helixlm.data.genome import Genome
-from helixlm.data.genome_files import check_features, check_windows, find_variant_files
+from helixlm.data.genome_files import (
+    check_features,
+    check_windows,
+    find_variant_files,
+    used_of,
+)
 from helixlm.data.records import Records, letters_of, write_records
 from helixlm.data.sources import Source, check_sources, prefix_of
 from helixlm.data.splits import SplitConfig
@@ -66,7 +71,7 @@ def prepare_corpus(
     Parameters
     ----------
     sources : sequence of Source
-        The genomes.
+        The genomes. An annotation that these windows are not made from is left alone.
     output : path
         The folder to write. While it is made, one byte for each base of input is needed beside it.
     windows : WindowConfig, optional
@@ -108,12 +113,13 @@ def prepare_corpus(
         If the folder exists and was made otherwise, or the disk is full.
     """
     output = Path(output)
-    sources = list(sources)
+    windows = windows or TinyDnabertWindows()
+    sources = [used_of(source, windows) for source in sources]
     check_sources(sources)
     plan = Plan(
         sources=tuple(sources),
         files=stamps(sources),
-        windows=windows or TinyDnabertWindows(),
+        windows=windows,
         weights=weights or WeightConfig(),
         variants=variants or VariantConfig(),
         duplicates=duplicates,

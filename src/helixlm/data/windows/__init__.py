@@ -12,7 +12,7 @@ The soft mask stays in the sequence, whatever the published scripts do with it.
 from helixlm.data.windows.base import DROP_REASONS, Dropped, Window, WindowError
 from helixlm.data.windows.coding import CodingWindows
 from helixlm.data.windows.dnabert import DnabertWindows
-from helixlm.data.windows.features import Feature, FeatureWindows, feature_spans
+from helixlm.data.windows.features import Feature, FeatureWindows, feature_spans, span_of
 from helixlm.data.windows.fixed import FixedWindows
 from helixlm.data.windows.kinds import DEFAULT_KIND, WindowConfig, cut, unit_bp
 from helixlm.data.windows.pieces import PieceWindows
@@ -37,5 +37,6 @@ __all__ = [
     "cut",
     "feature_spans",
     "segments",
+    "span_of",
     "unit_bp",
 ]
