@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from tests.data.record_files import Cds, write_cds
 
 from helixlm.data import corpus_rows, corpus_tasks, genome_files
 from helixlm.data.bed import BedError
@@ -495,3 +496,19 @@ def test_coding_regions_are_spliced_once(fasta, tmp_path, monkeypatch):
     prepare_corpus([source], tmp_path / "c", windows=CodingWindows(), split=SPLIT)
     assert len(spliced) == 177
     assert set(spliced.values()) == {1}
+
+
+def test_contigs_that_are_left_out_are_in_no_split(fasta, tmp_path):
+    split = SplitConfig(validation_contigs=("chr2",), left_out=("*r3", "*_alt"))
+    windows = FixedWindows(length_bp=200)
+    manifest = prepare_corpus([Source(fasta=fasta)], tmp_path / "c", windows=windows, split=split)
+    assert {row.contig for row in rows_of(tmp_path / "c")} == {"chr1", "chr2"}
+    assert {k: v for k, v in manifest.dropped_bases.items() if v} == {"left_out": LENGTH}
+    records = write_cds(
+        tmp_path / "a.fa", [Cds(f"T{i}", "ACGT", (f"{i % 4}", i, i + 9, "+")) for i in range(20)]
+    )
+    split = SplitConfig(validation_contigs=("1",), left_out=("3",))
+    source = Source(cds=records)
+    manifest = prepare_corpus([source], tmp_path / "d", windows=CodingWindows(), split=split)
+    assert {row.contig for row in rows_of(tmp_path / "d")} == {"0", "1", "2"}
+    assert manifest.dropped_bases["left_out"] == 5 * 4

@@ -128,6 +128,9 @@ class RowMaker:
 
     def rows(self, stretch: Stretch) -> Iterator[Part]:
         """Yield the windows of a stretch and what is dropped, each with its split."""
+        if self._is_left_out(stretch):
+            yield "train", Dropped(*stretch, "left_out")
+            return
         parts = self._weighed(self._with_splits(stretch))
         if stretch.contig in self.variant_files and self.variants.individuals == "random":
             parts = self._with_haplotypes(parts, self.variant_files[stretch.contig])
@@ -136,6 +139,10 @@ class RowMaker:
     def counted_contig(self, window: Window) -> str:
         """Return what a window is counted under."""
         return window.contig
+
+    def _is_left_out(self, stretch: Stretch) -> bool:
+        """Whether a stretch is in no split."""
+        return self.prefix + stretch.contig not in self.assignment.validation
 
     def _cut(self, stretch: Stretch) -> Iterator[Window | Dropped]:
         """Cut a stretch into windows."""

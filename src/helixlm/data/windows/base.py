@@ -28,6 +28,7 @@ DROP_REASONS = {
     "not_sampled": "stretches that no window drawn at random fell on",
     "no_feature": "stretches in no window around a feature, or in no coding sequence",
     "outside": "stretches outside the given intervals",
+    "left_out": "contigs that the settings leave out of training and validation",
     "repeat": "soft-masked repeats, and what lies among them in no piece that was chosen",
 }
 """Why bases are in no window."""
