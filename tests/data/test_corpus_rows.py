@@ -32,6 +32,7 @@ from helixlm.data.windows import (
     coding,
     cut,
 )
+from helixlm.errors import StateError
 from helixlm.pipeline.prepare import prepare
 from helixlm.rng import CounterRng
 from helixlm.seq.ops import reverse_complement
@@ -512,3 +513,26 @@ def test_contigs_that_are_left_out_are_in_no_split(fasta, tmp_path):
     manifest = prepare_corpus([source], tmp_path / "d", windows=CodingWindows(), split=split)
     assert {row.contig for row in rows_of(tmp_path / "d")} == {"0", "1", "2"}
     assert manifest.dropped_bases["left_out"] == 5 * 4
+
+
+def test_the_order_of_files_with_genotypes_plays_no_part(fasta, tmp_path):
+    text = gzip.decompress(write_vcf(tmp_path / "people.vcf").read_bytes()).decode()
+    lines = text.splitlines(keepends=True)
+    files = []
+    for contig, other in (("chr1", "chr2"), ("chr2", "chr1")):
+        files.append(tmp_path / f"{contig}.vcf")
+        files[-1].write_text("".join(x for x in lines if not x.startswith(f"{other}\t")))
+    regions = tmp_path / "regions.bedgraph"
+    regions.write_text("chr1 0 1000 2\n")
+    settings = {"windows": FixedWindows(length_bp=200), "split": SPLIT}
+
+    def make(name, order):
+        source = Source(fasta=fasta, vcf=tuple(order), weights=regions)
+        return prepare_corpus([source], tmp_path / name, **settings)
+
+    manifest = make("c", files)
+    assert make("c", files[::-1]) == manifest
+    assert make("d", files[::-1]).corpus_sha256 == manifest.corpus_sha256
+    files[0].write_text(files[0].read_text().replace("1|1", "1|0", 1))
+    with pytest.raises(StateError, match="made before with other inputs or settings: SHA-256 of"):
+        make("c", files[::-1])

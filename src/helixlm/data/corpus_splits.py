@@ -117,17 +117,17 @@ def hold_out(genomes: Mapping[str, Genome | Records], config: SplitConfig, seed:
 
 
 def _check_left_out(genomes: Mapping[str, Genome | Records], config: SplitConfig) -> None:
-    clash = [name for name in config.validation_contigs if config.leaves_out(name)]
-    if clash:
-        raise SplitError(
-            f"validation_contigs: {', '.join(clash)} matches split.left_out "
-            f"({', '.join(config.left_out)}), expected contigs that are not left out: change one"
-        )
     names = [prefix + name for prefix, found in genomes.items() for name in _names(found)]
     if config.left_out and all(map(config.leaves_out, names)):
         raise SplitError(
             f"split.left_out: {', '.join(config.left_out)} matches all contigs ({names[0]}, ...), "
             "expected some to be left: name fewer, or none (--set split.left_out=[])"
+        )
+    clash = [name for name in config.validation_contigs if config.leaves_out(name)]
+    if clash:
+        raise SplitError(
+            f"validation_contigs: {', '.join(clash)} matches split.left_out "
+            f"({', '.join(config.left_out)}), expected contigs that are not left out: change one"
         )
 
 
