@@ -181,11 +181,6 @@ class SketchIndex:
         return self._found[:count].copy(), self._counts[:count].copy()
 
 
-def count_shared(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> int:
-    """Return how many hashes two sketches have in common."""
-    return int(_count_shared(first, second))
-
-
 @compiled
 def _mix(word: np.uint64) -> np.uint64:
     """Hash a word as SplitMix64 does; different words have different hashes."""
@@ -237,8 +232,8 @@ def _sample(
 
 
 @compiled
-def _count_shared(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> int:
-    """Count what two sorted arrays have in common."""
+def count_shared(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> int:
+    """Return how many hashes two sketches have in common."""
     i = j = shared = 0
     while i < len(first) and j < len(second):
         shared += first[i] == second[j]
