@@ -26,8 +26,8 @@ of 1 Mbp the median is 0.021, and 0.028 is exceeded by one pair of ten; between 
 is 0.010, and 0.042 is exceeded by one pair of a hundred. At a share of 0.02 nearly all blocks are
 one group, at 0.05 the known segmental duplications are.
 
-Memory: 8 bytes for each sampled k-mer of different sketches, and 36 while groups are made. At a share of 0.05 and blocks
-of 1 Mbp one k-mer of 500 is sampled: 0.1 bytes a base.
+Memory: 8 bytes for each sampled k-mer, of equal samples once, and 36 while groups are made. At a
+share of 0.05 and blocks of 1 Mbp one k-mer of 500 is sampled: 0.1 bytes a base.
 """
 
 import hashlib

@@ -150,14 +150,22 @@ class SketchIndex:
         """Bytes of the table."""
         return self._keys.nbytes + self._numbers.nbytes
 
-    def add(self, number: int, hashes: NDArray[np.uint64]) -> None:
-        """Take the sketch of a sequence under a number below 2**32 - 1."""
+    def add(self, number: int, hashes: NDArray[np.uint64]) -> float:
+        """Take the sketch of a sequence under a number below 2**32 - 1.
+
+        Returns
+        -------
+        float
+            The share of its hashes that are known; others had `MOST_COPIES` copies before.
+        """
         while self._used + len(hashes) > _MOST_LOAD * len(self._keys):
             keys, numbers = self._keys, self._numbers
             self._keys = np.empty(2 * len(keys), np.uint32)
             self._numbers = np.full(2 * len(keys), _FREE, np.uint32)
             _move(keys, numbers, self._keys, self._numbers)
-        self._used += _insert(self._keys, self._numbers, hashes, np.uint32(number))
+        added = _insert(self._keys, self._numbers, hashes, np.uint32(number))
+        self._used += added
+        return added / max(1, len(hashes))
 
     def find(self, hashes: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """Return the sequences that share k-mers with a sketch.
