@@ -297,10 +297,11 @@ def check_samples(file: VcfFile, at_least: int = 1) -> None:
             "leave the file out, or give one with genotypes"
         )
     if len(file.samples) < at_least:
+        num_samples = len(file.samples)
         raise VcfError(
-            f"{file.path}: genotypes of {len(file.samples)} samples are read, expected at least "
-            f"{at_least}, as so many are drawn for each window: draw fewer "
-            f"(--set variants.draws={len(file.samples)}), or take more samples"
+            f"{file.path}: found {num_samples} sample{'s' if num_samples > 1 else ''}, expected "
+            f"{at_least} or more, as so many are drawn for each window: draw fewer (--set "
+            f"variants.draws={num_samples}), or take more samples"
         )
 
 
