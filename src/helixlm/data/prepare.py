@@ -130,14 +130,17 @@ def prepare_corpus(
         seed=seed,
     )
     for source in sources:
-        check_windows(source, plan.windows)
+        check_windows(source, source.windows or plan.windows)
     if (output / MANIFEST).exists():
         return made_before(output, plan)
     refuse_existing(output)
     if plan.variants.individuals != "none":
         for source in sources:
             check_genotypes(
-                source, plan.windows, samples=plan.variants.samples, draws=plan.variants.draws
+                source,
+                source.windows or plan.windows,
+                samples=plan.variants.samples,
+                draws=plan.variants.draws,
             )
     maker = _Maker(plan, compute or Compute(), progress)
     with unfinished_folder(output, plan) as work:
@@ -162,13 +165,15 @@ class _Maker:
         genomes = self._read_genomes(work)
         for source, genome in zip(self.plan.sources, genomes, strict=True):
             if isinstance(genome, Genome):
-                check_features(source, self.plan.windows, genome)
+                check_features(source, source.windows or self.plan.windows, genome)
         prefixes = [prefix_of(self.plan.sources, number) for number in range(len(genomes))]
         held_out = hold_out(
             dict(zip(prefixes, genomes, strict=True)), self.plan.split, self.plan.seed
         )
         weights = plan_weights(work, self.plan.sources, genomes, self.plan.weights)
-        tasks = plan_tasks(genomes, self.plan.windows)
+        tasks = plan_tasks(
+            genomes, [source.windows or self.plan.windows for source in self.plan.sources]
+        )
         job = Job(
             sources=self.plan.sources,
             windows=self.plan.windows,
