@@ -321,6 +321,41 @@ def test_a_random_individual_depends_on_the_window_alone(tmp_path):
     assert [p.sample for p in others] != [drawn[window].sample for window in windows]
 
 
+def test_an_end_that_only_svlen_tells_is_known_to_no_index(tmp_path):
+    """Behind the first base of the deletion, a stream and an index must say the same."""
+    rows = [("c", 5, "A", "<DEL>", "SVLEN=-20", "1|1"), ("c", 38, "A", "C", ".", "1|1")]
+    text = vcf_text({"c": 40}, ["s"], rows)
+    windows = [Interval("c", 0, 10), Interval("c", 10, 40)]
+    for name, kind in (("a.vcf", "plain"), ("b.vcf.gz", "bgzip"), ("c.bcf", "bcf")):
+        path = write_vcf(tmp_path / name, text, kind)
+        for window, expected, skipped in zip(
+            windows, ("A" * 10, "A" * 27 + "CAA"), ({"no_end": 1}, {}), strict=True
+        ):
+            (person,) = cohort_haplotypes(path, Genome({"c": "A" * 40}), [window])
+            assert sequences(person.haplotypes) == [expected] * 2
+            assert person.haplotypes[0].skipped == skipped
+
+
+def test_draws_are_different_people_and_the_first_is_always_the_same(tmp_path):
+    samples = [f"s{i}" for i in range(9)]
+    path = write_vcf(tmp_path / "a.vcf", vcf_text({"c": 40}, samples, []), "plain")
+    genome, windows = Genome({"c": "A" * 40}), [Interval("c", i, i + 9) for i in range(30)]
+    found = {
+        draws: list(random_haplotypes(path, genome, windows, seed=3, draws=draws))
+        for draws in (1, 2, 9)
+    }
+    for draws, people in found.items():
+        assert [p.window for p in people] == [w for w in windows for _ in range(draws)]
+        for i in range(30):
+            here = [p.sample for p in people[draws * i : draws * (i + 1)]]
+            assert len(set(here)) == draws
+            assert here == [p.sample for p in found[9][9 * i : 9 * i + draws]]
+    seconds = {p.sample for p in found[2][1::2]}
+    assert len(seconds) > 4
+    with pytest.raises(VcfError, match=r"a.vcf: found 9 samples, expected 10 or more"):
+        list(random_haplotypes(path, genome, windows, seed=3, draws=10))
+
+
 def test_unknown_settings_are_refused():
     with pytest.raises(ValidationError, match="mising"):
         HaplotypeConfig(mising="n")

@@ -152,6 +152,8 @@ REFUSED = {
     ),
     "VCF: no samples": Refused(people(SNV, samples="")),
     "VCF: a sample that is not there": Refused(people(SNV), ("variants.samples=[S9]",)),
+    "VCF: more draws than samples": Refused(people(SNV), ("variants.draws=2",)),
+    "VCF: windows with shortened N": Refused(people(SNV), ("windows.n=cap",)),
     "VCF: no genotypes": Refused({"people.vcf": vcf((10, "A", "7")).replace(b"GT\t", b"DP\t")}),
     "VCF: unphased": Refused(people((10, "A", "0/1"))),
     "VCF: three alleles": Refused(people((10, "A", "0|1|1"))),
@@ -276,7 +278,7 @@ ACCEPTED = {
     "VCF: `<CPX>`, `<CTX>`": Accepted(people((10, "<CPX>", "0|1")), [CHR17] * 2, {"complex": 1}),
     "VCF: another symbol": Accepted(people((10, "<XYZ>", "0|1")), [CHR17] * 2, {"unsupported": 1}),
     "VCF: a symbolic allele without END": Accepted(
-        people((10, "<DEL>", "0|1")), [CHR17] * 2, {"no_end": 1}
+        people((10, "<DEL>", "0|1", None, "SVLEN=-3")), [CHR17] * 2, {"no_end": 1}
     ),
     "GFF3: some contigs that the genome lacks": Accepted(
         genes(CDS, "chr2 . CDS 1 9 . + 0 ID=two", "chr5 . CDS 1 9 . + 0 ID=three"),

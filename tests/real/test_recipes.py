@@ -4,6 +4,8 @@ import gzip
 from collections import Counter
 
 import pyarrow.dataset as ds
+import pysam
+import pysam.bcftools
 import pytest
 
 from helixlm.data.leaks import check_leaks
@@ -11,6 +13,7 @@ from helixlm.pipeline.prepare import PAGE, prepare
 from helixlm.seq.ops import reverse_complement
 
 BY_BLOCK = ("split.by=block", "split.block_bp=100000")
+CHR22 = "1000G_GRCh38_chr22_16.6-16.8M.vcf.gz"
 HUMAN = "hg38_chr2_1-2333275.softmasked.fa.gz"
 INTERVAL_BP = 131_072  # of Basenji's intervals
 
@@ -30,6 +33,16 @@ def rows_of(corpus):
     return ds.dataset(
         [str(path) for path in sorted(corpus.path.rglob("*.parquet"))], format="parquet"
     ).to_table()
+
+
+def consensus(letters, vcf, row, folder):
+    """What `bcftools consensus` makes of the window of a row."""
+    start, end = row["start"], row["end"]
+    path = folder / "window.fa"
+    path.write_text(f">chr22:{start + 1}-{end}\n{letters['chr22'][start:end]}\n")
+    options = ["-H", str(row["haplotype"]), "-s", row["sample"], "-f", str(path)]
+    text = pysam.bcftools.consensus(*options, str(vcf))
+    return text.partition("\n")[2].replace("\n", "")
 
 
 def check(corpus, letters, as_n=False):
@@ -114,10 +127,13 @@ def test_dnagrinder_haplotypes(data, tmp_path):
         "dnagrinder",
         tmp_path / "corpus",
         fasta=[fasta],
-        vcf=[folder / "1000G_GRCh38_chr22_16.6-16.8M.vcf.gz"],
+        vcf=[folder / CHR22],
         overrides=("split.by=block", "split.block_bp=25000", "split.validation_fraction=0.25"),
     )
-    rows = check(corpus, letters_of(fasta))
+    letters = letters_of(fasta)
+    rows = check(corpus, letters)
+    for row in rows[::3]:
+        assert row["sequence"] == consensus(letters, folder / CHR22, row, tmp_path)
     people = Counter((row["start"], row["sample"]) for row in rows)
     assert set(people.values()) == {2}
     assert {row["haplotype"] for row in rows} == {1, 2}

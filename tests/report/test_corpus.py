@@ -8,12 +8,14 @@ from tests.data.record_files import Cds, write_cds, write_table
 
 from helixlm.data.corpus import open_corpus
 from helixlm.data.duplicates import DuplicateConfig
+from helixlm.data.haplotype_alleles import SKIP_REASONS
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
 from helixlm.data.weights import WeightConfig
 from helixlm.data.windows import CodingWindows, FixedWindows
 from helixlm.report.bars import bar_chart, histogram_chart
+from helixlm.report.card import render_card
 from helixlm.report.corpus import describe_corpus, render_corpus
 
 GENOMES = {
@@ -122,6 +124,27 @@ def test_settings_are_written_as_words(corpus):
     assert found["seed"] == "0"
     assert not {"None", "()", ""} & set(found.values())
     assert not any(name.startswith("variants") for name in found)
+
+
+def test_why_variants_were_left_out_is_said_in_words(corpus):
+    first, *others = corpus.manifest.sources
+    tallies = first.tallies | {
+        "train": first.tallies["train"].model_copy(
+            update={"skipped_variants": {"no_end": 7, "no_sequence": 1234}}
+        )
+    }
+    first = first.model_copy(update={"tallies": tallies})
+    manifest = corpus.manifest.model_copy(update={"sources": (first, *others)})
+    page = ElementTree.fromstring(render_corpus(manifest).partition("\n")[2])
+    words = SKIP_REASONS["no_sequence"], SKIP_REASONS["no_end"]
+    rows = [[text_of(cell) for cell in row.iter("td")] for row in page.iter("tr")]
+    i = rows.index([words[0], "1,234"])
+    assert rows[i + 1] == [words[1], "7"]
+    assert f"  variants left out, {words[0]}: 1,234" in describe_corpus(manifest).splitlines()
+    card = render_card(manifest, "o/n")
+    assert f"| {words[0]} | 1,234 |" in card
+    for text in (text_of(page), describe_corpus(manifest), card):
+        assert not re.search("no_sequence|no_end", text)
 
 
 def test_many_contigs_are_counted_where_they_are_not_named(corpus):

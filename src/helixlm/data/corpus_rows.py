@@ -8,19 +8,20 @@ none. Each step takes what the one before gives, in a stream:
 2. each window gets its split, and those that would lie in both are dropped;
 3. windows whose weight leaves them out of training are dropped (`weights.py`);
 4. where there are genotypes, one individual is drawn for a window, whose two haplotypes take its
-   place (dnaGrinder, arXiv 2409.15697, section 3.3.2).
+   place (dnaGrinder, arXiv 2409.15697, section 3.3.2); or several are drawn, or all take it. A
+   window of which no haplotype is left is dropped.
 
 Each window comes once; who writes them writes the copies.
 """
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from helixlm.data.coding import coding_windows, splice
 from helixlm.data.genome import Genome
@@ -32,7 +33,7 @@ from helixlm.data.genome_files import (
     intervals_of,
     needs_annotation,
 )
-from helixlm.data.haplotype_cohort import random_haplotypes
+from helixlm.data.haplotype_cohort import Individual, cohort_haplotypes, random_haplotypes
 from helixlm.data.haplotypes import HaplotypeConfig
 from helixlm.data.repeats import RepeatReport
 from helixlm.data.sources import Source
@@ -46,6 +47,7 @@ from helixlm.data.windows import (
     Window,
     WindowConfig,
     cut,
+    refill,
 )
 from helixlm.seq.interval import Interval
 
@@ -57,11 +59,23 @@ class VariantConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    individuals: Literal["random", "none"] = "random"
-    """One individual out of all for each window, as dnaGrinder does, or the reference alone."""
+    individuals: Literal["random", "all", "none"] = "random"
+    """Of whom there are two haplotypes of each window: of individuals drawn for it, as dnaGrinder
+    does; of all; or of none, which leaves the reference."""
+    draws: int = Field(default=1, ge=1)
+    """individuals random: how many different ones are drawn for each window."""
     samples: tuple[str, ...] = ()
     """Whose genotypes are used; empty: those of all individuals in the file."""
     genotypes: HaplotypeConfig = HaplotypeConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> "VariantConfig":
+        if self.draws > 1 and self.individuals != "random":
+            raise ValueError(
+                f"draws {self.draws}: expected individuals 'random' with it, found "
+                f"{self.individuals!r}"
+            )
+        return self
 
 
 class Stretch(NamedTuple):
@@ -132,7 +146,7 @@ class RowMaker:
             yield "train", Dropped(*stretch, "left_out")
             return
         parts = self._weighed(self._with_splits(stretch))
-        if stretch.contig in self.variant_files and self.variants.individuals == "random":
+        if stretch.contig in self.variant_files and self.variants.individuals != "none":
             parts = self._with_haplotypes(parts, self.variant_files[stretch.contig])
         yield from parts
 
@@ -250,29 +264,55 @@ class RowMaker:
         return Dropped(window.contig, window.start, window.end, reason)
 
     def _with_haplotypes(self, parts: Iterator[Part], path: Path) -> Iterator[Part]:
-        """Put the haplotypes of one individual in the place of each window."""
+        """Put the haplotypes of individuals in the place of each window."""
         while batch := list(islice(parts, DRAWN_AT_ONCE)):
-            yield from ((split, part) for split, part in batch if isinstance(part, Dropped))
-            windows = sorted(
-                (part.start, part.end, split) for split, part in batch if isinstance(part, Window)
-            )
-            contig = batch[0][1].contig
-            individuals = random_haplotypes(
-                path,
-                self.genome,
-                [Interval(contig, start, end) for start, end, _ in windows],
-                seed=self.seed,
-                samples=self.variants.samples or None,
-                config=self.variants.genotypes,
-            )
-            for (start, end, split), person in zip(windows, individuals, strict=True):
+            windows: dict[Interval, list[tuple[str, Window]]] = {}
+            for split, part in batch:
+                if isinstance(part, Dropped):
+                    yield split, part
+                else:
+                    place = Interval(part.contig, part.start, part.end)
+                    windows.setdefault(place, []).append((split, part))
+            individuals = self._individuals(path, sorted(windows))
+            for place, people in groupby(individuals, key=lambda person: person.window):
+                yield from self._carried(windows[place], people)
+
+    def _individuals(self, path: Path, windows: list[Interval]) -> Iterator[Individual]:
+        """Yield whose haplotypes take the place of windows, window by window."""
+        samples, config = self.variants.samples or None, self.variants.genotypes
+        if self.variants.individuals == "all":
+            return cohort_haplotypes(path, self.genome, windows, samples=samples, config=config)
+        return random_haplotypes(
+            path,
+            self.genome,
+            windows,
+            seed=self.seed,
+            draws=self.variants.draws,
+            samples=samples,
+            config=config,
+        )
+
+    def _carried(
+        self, windows: list[tuple[str, Window]], people: Iterable[Individual]
+    ) -> Iterator[Part]:
+        """Yield the windows of one place, on either strand, with the haplotypes of people.
+
+        A window counts as dropped, once, if all haplotypes are left out.
+        """
+        why_lost: list[set[str]] = [set() for _ in windows]
+        is_lost = [True] * len(windows)
+        for person in people:
+            for i, (split, window) in enumerate(windows):
                 for number, haplotype in enumerate(person.haplotypes, start=1):
+                    found = refill(window, haplotype.letters, self.windows)
+                    if isinstance(found, str):
+                        why_lost[i].add(found)
+                        continue
+                    is_lost[i] = False
                     self.counts[split].variants.update(haplotype.applied)
                     self.counts[split].skipped_variants.update(haplotype.skipped)
-                    if len(haplotype.letters):
-                        yield (
-                            split,
-                            Window(
-                                contig, start, end, haplotype.sequence, "+", person.sample, number
-                            ),
-                        )
+                    yield split, found._replace(sample=person.sample, haplotype=number)
+        for (_, window), lost, reasons in zip(windows, is_lost, why_lost, strict=True):
+            if lost:
+                reason = "n_content" if "n_content" in reasons else "deleted"
+                yield "train", self._lost(window, reason)

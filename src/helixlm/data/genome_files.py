@@ -7,7 +7,7 @@ genome or the windows that are asked for.
 
 import logging
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
@@ -19,8 +19,15 @@ from helixlm.data.bed import iter_bed
 from helixlm.data.coding import check_region
 from helixlm.data.genome import Genome
 from helixlm.data.sources import Source, SourceError
-from helixlm.data.vcf import VcfFile, find_contig
-from helixlm.data.windows import CodingWindows, Feature, FeatureWindows, WindowConfig, span_of
+from helixlm.data.vcf import VcfFile, check_samples, find_contig
+from helixlm.data.windows import (
+    CodingWindows,
+    Feature,
+    FeatureWindows,
+    FixedWindows,
+    WindowConfig,
+    span_of,
+)
 from helixlm.seq.contigs import missing_contig
 from helixlm.seq.interval import Interval, merge
 
@@ -143,8 +150,7 @@ def find_variant_files(source: Source, genome: Genome) -> dict[str, Path]:
 def _contigs_with_records(path: Path, genome: Genome) -> list[str]:
     """Return the contigs of a genome on which a file has records."""
     with VcfFile(path) as file:
-        declared = file.contigs
-        if not file.is_indexed:
+        if file.index is None:
             logger.warning(
                 "%s: has no index, so it is read anew for every %s windows: if it is large, pack "
                 "it with bgzip and index it with 'bcftools index'",
@@ -152,16 +158,21 @@ def _contigs_with_records(path: Path, genome: Genome) -> list[str]:
                 f"{DRAWN_AT_ONCE:,}",
             )
             spelled = dict.fromkeys(record.contig for record in file.records())
-            names = dict.fromkeys([*declared, *spelled])
+            names = dict.fromkeys([*file.contigs, *spelled])
             return [name for name in genome.contigs if find_contig(path, name, names) in spelled]
-    here = []
-    for contig in genome.contigs:
-        with VcfFile(path) as file:
-            name = find_contig(path, contig, declared) if declared else contig
+        if file.index.stat().st_mtime_ns < path.stat().st_mtime_ns:
+            logger.warning(
+                "%s: is older than the file that it belongs to: if that was changed since, index "
+                "it anew with 'bcftools index -f'",
+                file.index,
+            )
+        here = []
+        for contig in genome.contigs:
+            name = find_contig(path, contig, file.contigs) if file.contigs else contig
             record = None if name is None else next(file.records_from(name, 0), None)
-        if record is not None and record.contig == name:
-            here.append(contig)
-    return here
+            if record is not None and record.contig == name:
+                here.append(contig)
+        return here
 
 
 def check_windows(source: Source, windows: WindowConfig) -> None:
@@ -189,6 +200,43 @@ def check_windows(source: Source, windows: WindowConfig) -> None:
             f"{name}: windows of the kind {windows.kind!r} need an annotation: give GFF3 (--gff)"
             + ("" if isinstance(windows, FeatureWindows) else _OR_CDS)
         )
+
+
+def check_genotypes(
+    source: Source, windows: WindowConfig, *, samples: Collection[str], draws: int
+) -> None:
+    """Refuse genotypes that windows cannot have, and files that lack people.
+
+    Parameters
+    ----------
+    source : Source
+        The genome.
+    windows : WindowConfig
+        Its windows.
+    samples : collection of str
+        Whose genotypes are asked for; empty: those of all.
+    draws : int
+        How many individuals are drawn for each window.
+
+    Raises
+    ------
+    SourceError
+        If windows are not one stretch of the contig: coding sequences, and those whose N are
+        shortened.
+    VcfError
+        If a file cannot be read, has no samples, fewer than are drawn, or lacks one.
+    """
+    is_capped = isinstance(windows, FixedWindows) and windows.n == "cap"
+    if source.vcf and (is_capped or isinstance(windows, CodingWindows)):
+        found = "shortened runs of N (n 'cap')" if is_capped else f"the kind {windows.kind!r}"
+        raise SourceError(
+            f"{source.vcf[0]}: windows with {found} cannot have haplotypes, expected windows that "
+            "are one stretch of a contig: choose others, leave the file out, or take the reference "
+            "alone (--set variants.individuals=none)"
+        )
+    for path in source.vcf:
+        with VcfFile(path, samples=samples or None) as file:
+            check_samples(file, draws)
 
 
 def check_features(source: Source, windows: WindowConfig, genome: Genome) -> None:

@@ -4,7 +4,9 @@ In: a record, the number of one of its alternate alleles, and the letters of the
 `Allele`, one stretch of the reference and the letters that take its place, or the reason for which
 it is skipped. Who carries it, and what happens where alleles overlap, is in `haplotypes.py`.
 
-Symbolic alleles, with the bases from the one after POS to END (INFO/END, else POS + abs(SVLEN)):
+Symbolic alleles, with the bases from the one after POS to INFO/END; SVLEN does not stand in for it,
+because indexes of VCF files (htslib 1.24) know such a record by its first base only, so that it
+would be missed in windows behind that:
 
 * ``<DEL>`` and ``<DEL:...>``: they are deleted.
 * ``<DUP>`` and ``<DUP:TANDEM>``: one more copy, in tandem. It is written as VCF spells such an
@@ -51,7 +53,7 @@ SKIP_REASONS = {
     "no_change": "alleles that spell the reference, among them <CN1>",
     "spanning_deletion": "* alleles: the base is deleted by another record",
     "no_sequence": "insertions whose bases the file does not tell",
-    "no_end": "symbolic alleles without END or SVLEN",
+    "no_end": "symbolic alleles without END; SVLEN is not enough",
     "breakend": "breakends",
     "complex": "complex rearrangements and translocations",
     "unsupported": "other symbolic alleles, which do not say what the sequence is",
@@ -208,7 +210,7 @@ def _symbolic(record: VcfRecord, number: int, symbol: str, letters: Letters) -> 
     match = _COPIES.fullmatch(symbol)
     if not (match or family in ("DEL", "INV") or symbol in _TANDEM):
         return "unsupported"
-    end = _end_of(record, number)
+    end = _end_of(record)
     if end is None:
         return "no_end"
     if end > len(letters):
@@ -242,23 +244,13 @@ def _inserted(record: VcfRecord, number: int, letters: Letters) -> Allele | str:
     return "no_sequence"
 
 
-def _end_of(record: VcfRecord, number: int) -> int | None:
-    """Return where a symbolic allele ends, exclusive, or None if that is unknown or nowhere."""
-    end = _integer(record.info.get("END"), number)
-    if end is None:
-        length = _integer(record.info.get("SVLEN"), number)
-        end = None if length is None else record.position + 1 + abs(length)
-    return end if end is not None and end > record.position + 1 else None
-
-
-def _integer(value: object, number: int) -> int | None:
-    """Return the integer of an INFO field that has one for each alternate allele, or one."""
-    values = value if isinstance(value, tuple) else str(value).split(",")
-    chosen = values[number - 1] if number <= len(values) else values[0]
+def _end_of(record: VcfRecord) -> int | None:
+    """Return where a symbolic allele ends, exclusive, or None if END is missing or before it."""
     try:
-        return int(chosen)
+        end = int(record.info.get("END"))
     except (TypeError, ValueError):
         return None
+    return end if end > record.position + 1 else None
 
 
 def _dna(record: VcfRecord, text: str) -> str:

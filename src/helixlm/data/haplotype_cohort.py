@@ -28,7 +28,7 @@ from helixlm.data.haplotypes import (
     Reference,
     make_haplotype,
 )
-from helixlm.data.vcf import VcfError, VcfFile, VcfRecord, contig_of
+from helixlm.data.vcf import VcfError, VcfFile, VcfRecord, check_samples, contig_of
 from helixlm.rng import CounterRng
 from helixlm.seq.contigs import ContigError, match_contig, missing_contig
 from helixlm.seq.interval import Interval, IntervalError
@@ -95,10 +95,11 @@ def random_haplotypes(
     windows: Iterable[Interval],
     *,
     seed: int,
+    draws: int = 1,
     samples: Collection[str] | None = None,
     config: HaplotypeConfig | None = None,
 ) -> Iterator[Individual]:
-    """Yield the haplotypes of one random individual for each window, as dnaGrinder does.
+    """Yield the haplotypes of random individuals for each window, by default of one.
 
     Parameters
     ----------
@@ -106,17 +107,20 @@ def random_haplotypes(
         As for `cohort_haplotypes`.
     seed : int
         The individual is drawn from ``CounterRng("haplotype", seed, contig, start)`` of the window,
-        so that it depends on nothing but the window and the list of samples.
+        so that it depends on nothing but the window and the list of samples. The key of a further
+        draw ends with its number, 1 and on, and those drawn before are left out.
+    draws : int
+        How many different individuals to draw for each window.
 
     Yields
     ------
     Individual
-        Contigs in the order of the file, windows by their start.
+        Contigs in the order of the file, windows by their start, individuals as they are drawn.
 
     Raises
     ------
     VcfError, ContigError, IntervalError
-        As for `cohort_haplotypes`.
+        As for `cohort_haplotypes`; also if there are fewer samples than draws.
 
     References
     ----------
@@ -124,11 +128,22 @@ def random_haplotypes(
     parental haplotypes.
     """
     with VcfFile(path, samples=samples) as file:
+        check_samples(file, draws)
         for window, letters, sites in _windows(file, reference, windows, config):
-            rng = CounterRng("haplotype", seed, window.contig, window.start)
-            number = rng.integer(0, len(file.samples))
-            haplotypes = _Carried(window, letters, sites, only=number).haplotypes(number)
-            yield Individual(window, file.samples[number], haplotypes)
+            for number in _draw(len(file.samples), draws, seed, window):
+                haplotypes = _Carried(window, letters, sites, only=number).haplotypes(number)
+                yield Individual(window, file.samples[number], haplotypes)
+
+
+def _draw(num_samples: int, draws: int, seed: int, window: Interval) -> list[int]:
+    """Draw so many different samples for a window."""
+    left = list(range(num_samples))
+    drawn = []
+    for draw in range(draws):
+        number = (draw,) if draw else ()
+        rng = CounterRng("haplotype", seed, window.contig, window.start, *number)
+        drawn.append(left.pop(rng.integer(0, len(left))))
+    return drawn
 
 
 class _Carried:
@@ -184,11 +199,7 @@ def _windows(
     config: HaplotypeConfig | None,
 ) -> Iterator[tuple[Interval, Letters, list[Site]]]:
     """Yield each window with the letters of its contig and the records that reach into it."""
-    if not file.samples:
-        raise VcfError(
-            f"{file.path}: has no samples, expected genotypes of at least one: "
-            "leave the file out, or give one with genotypes"
-        )
+    check_samples(file)
     for contig, waiting, records in _stretches(file, _by_contig(windows, reference)):
         letters = reference.letters(contig)
         walk = _walk(file.samples, letters, deque(waiting), records, config or HaplotypeConfig())
@@ -222,7 +233,7 @@ def _stretches(
 ) -> Iterator[tuple[str, list[Interval], Iterator[VcfRecord]]]:
     """Yield contigs of the reference, windows on them, and the records to read for these."""
     spelled = {contig_of(file, contig): contig for contig in wanted} if file.contigs else {}
-    if file.is_indexed:
+    if file.index is not None:
         for name in sorted(spelled, key=file.contigs.index):
             for run in _runs(wanted[spelled[name]]):
                 records = file.records_from(name, run[0].start)

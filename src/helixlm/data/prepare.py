@@ -33,6 +33,7 @@ from helixlm.data.folder import MANIFEST, refuse_existing, write_manifest
 from helixlm.data.genome import Genome
 from helixlm.data.genome_files import (
     check_features,
+    check_genotypes,
     check_windows,
     find_variant_files,
     used_of,
@@ -135,6 +136,14 @@ def prepare_corpus(
     if (output / MANIFEST).exists():
         return made_before(output, plan)
     refuse_existing(output)
+    if plan.variants.individuals != "none":
+        for source in sources:
+            check_genotypes(
+                source,
+                source.windows or plan.windows,
+                samples=plan.variants.samples,
+                draws=plan.variants.draws,
+            )
     maker = _Maker(plan, compute or Compute(), progress)
     with unfinished_folder(output, plan) as work:
         manifest = maker.make(work)

@@ -106,6 +106,8 @@ class VcfFile:
         Those whose genotypes are read, in the order of the file.
     contigs : list of str
         The names that the header or the index declares; may be empty.
+    index : Path or None
+        The index beside the file, however old, as htslib takes it; None if there is none.
 
     Raises
     ------
@@ -123,7 +125,7 @@ class VcfFile:
             self._choose(samples)
         self.samples: list[str] = list(self._vcf.samples)
         self.contigs: list[str] = list(self._vcf.seqnames)
-        self.is_indexed = packing == "bgzip" and _has_index(self.path)
+        self.index = _find_index(self.path) if packing == "bgzip" else None
 
     def records(self) -> Iterator[VcfRecord]:
         """Yield the records from where the file stands: after opening, all of them.
@@ -174,7 +176,7 @@ class VcfFile:
         VcfError
             If the file is damaged or not sorted.
         """
-        assert self.is_indexed, "the file has no index"
+        assert self.index is not None, "the file has no index"
         first = self._seek(contig, start)
         while first is not None and first.position < start:
             start = first.position
@@ -281,6 +283,28 @@ def contig_of(file: VcfFile, contig: str) -> str:
     return found
 
 
+def check_samples(file: VcfFile, at_least: int = 1) -> None:
+    """Refuse a file of which too few samples are read.
+
+    Raises
+    ------
+    VcfError
+        If there are fewer than `at_least`.
+    """
+    if not file.samples:
+        raise VcfError(
+            f"{file.path}: has no samples, expected genotypes of at least one: "
+            "leave the file out, or give one with genotypes"
+        )
+    if len(file.samples) < at_least:
+        num_samples = len(file.samples)
+        raise VcfError(
+            f"{file.path}: found {num_samples} sample{'s' if num_samples > 1 else ''}, expected "
+            f"{at_least} or more, as so many are drawn for each window: draw fewer (--set "
+            f"variants.draws={num_samples}), or take more samples"
+        )
+
+
 def _check_file(path: Path) -> str:
     """Return how a file is packed; refuse what cannot be one, and bgzip that is cut short."""
     if path.is_dir():
@@ -330,8 +354,7 @@ def _header_error(path: Path) -> VcfError:
     )
 
 
-def _has_index(path: Path) -> bool:
-    """Say whether an index lies beside a file and is not older."""
-    changed = path.stat().st_mtime_ns
+def _find_index(path: Path) -> Path | None:
+    """Return the index beside a file, the one that htslib looks for first."""
     files = [path.with_name(path.name + suffix) for suffix in (".csi", ".tbi")]
-    return any(file.is_file() and file.stat().st_mtime_ns >= changed for file in files)
+    return next((file for file in files if file.is_file()), None)

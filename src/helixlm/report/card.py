@@ -12,7 +12,7 @@ import yaml
 from helixlm.data.corpus import CorpusManifest, CorpusSource
 from helixlm.data.tally import total
 from helixlm.data.window_files import SCHEMA
-from helixlm.report.corpus import dropped_in_words, in_words, whole_tally
+from helixlm.report.corpus import dropped_in_words, in_words, skipped_in_words, whole_tally
 from helixlm.report.html import environment
 from helixlm.report.numerals import count
 
@@ -79,7 +79,7 @@ def render_card(manifest: CorpusManifest, name: str, *, licence: str | None = No
         held_out=_held_out(manifest),
         dropped=dropped_in_words(manifest),
         variants=sorted(whole.variants.items()),
-        skipped=sorted(whole.skipped_variants.items()),
+        skipped=skipped_in_words(whole),
         columns=[
             (field.name, f"{field.type}{', may be null' if field.nullable else ''}")
             for field in SCHEMA

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from helixlm.data.corpus import CorpusManifest, InputFile, OtherFile
+from helixlm.data.haplotype_alleles import SKIP_REASONS
 from helixlm.data.tally import LENGTH_BINS_PER_OCTAVE, Tally, total
 from helixlm.data.weights import WeightConfig
 from helixlm.data.windows import DROP_REASONS, LOST_WINDOWS
@@ -80,7 +81,7 @@ def render_corpus(manifest: CorpusManifest) -> str:
             repeat_rows=manifest.repeats and repeat_rows(manifest.repeats),
             species=_species(manifest),
             variants=_amounts(whole.variants, "variants", "Alleles applied, by kind"),
-            skipped=sorted(whole.skipped_variants.items()),
+            skipped=skipped_in_words(whole),
             version=__version__,
         )
     )
@@ -108,7 +109,7 @@ def describe_corpus(manifest: CorpusManifest) -> str:
         lines += [f"  outside repeats, {line}" for line in describe_repeats(manifest.repeats)]
     for kind, number in sorted(whole.variants.items()):
         lines.append(f"  variants applied, {kind}: {count(number)}")
-    for reason, number in sorted(whole.skipped_variants.items()):
+    for reason, number in skipped_in_words(whole):
         lines.append(f"  variants left out, {reason}: {count(number)}")
     return "\n".join(lines)
 
@@ -152,6 +153,12 @@ def _parts_of_bases(manifest: CorpusManifest) -> list[tuple[str, str, int]]:
 def dropped_in_words(manifest: CorpusManifest) -> list[tuple[str, int]]:
     """Return reasons in words with their bases, most first."""
     found = [(DROP_REASONS[key], bases) for key, bases in manifest.dropped_bases.items() if bases]
+    return sorted(found, key=lambda pair: -pair[1])
+
+
+def skipped_in_words(whole: Tally) -> list[tuple[str, int]]:
+    """Return reasons why alleles were left out, in words, with their numbers, most first."""
+    found = [(SKIP_REASONS[key], number) for key, number in whole.skipped_variants.items()]
     return sorted(found, key=lambda pair: -pair[1])
 
 

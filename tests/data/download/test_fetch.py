@@ -246,6 +246,28 @@ def test_a_date_stands_in_for_an_etag_that_is_weak(site, tmp_path, quick):
     assert [seen.if_range for seen in site.gets(PATH)] == ["", date]
 
 
+@pytest.mark.parametrize("date", ["Sat, 21 Nov 2020 20:58:00 GMT", "", "yesterday"])
+def test_a_file_has_the_time_that_the_server_gives(site, tmp_path, quick, date):
+    """So an index that was fetched before its file is not the older one."""
+    site.put(PATH, GENOME)
+
+    def dated(handler, seen):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(GENOME)))
+        handler.send_header("Last-Modified", date)
+        handler.end_headers()
+        handler.wfile.write(GENOME)
+
+    site.acts[PATH] = [dated]
+    began = time.time()
+    download(manifest(site), tmp_path, config=quick)
+    found = (tmp_path / "genome.fa").stat().st_mtime
+    if date.endswith("GMT"):
+        assert found == 1605992280  # `date -d '2020-11-21 20:58 UTC' +%s`
+    else:
+        assert found > began - 60
+
+
 def test_a_server_that_honours_range_but_not_if_range(site, tmp_path, quick, caplog):
     site.put(PATH, GENOME)
 

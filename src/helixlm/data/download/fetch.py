@@ -13,6 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx2
@@ -110,7 +111,10 @@ class Part:
             return stream.read(count)
 
     def finish(self, target: Path) -> None:
-        """Give the part its final name."""
+        """Give the part its final name, and the time that the server gave."""
+        with contextlib.suppress(ValueError, OverflowError, OSError):  # no date, or none there is
+            changed = parsedate_to_datetime(self.note.last_modified).timestamp()
+            os.utime(self.path, (changed, changed))
         os.fsync(self._stream.fileno())
         self.path.rename(target)
         sync_path(target.parent)

@@ -14,7 +14,7 @@ from helixlm.data.windows.coding import CodingWindows
 from helixlm.data.windows.dnabert import DnabertWindows
 from helixlm.data.windows.features import Feature, FeatureWindows, feature_spans, span_of
 from helixlm.data.windows.fixed import FixedWindows
-from helixlm.data.windows.kinds import DEFAULT_KIND, WindowConfig, cut, unit_bp
+from helixlm.data.windows.kinds import DEFAULT_KIND, WindowConfig, cut, refill, unit_bp
 from helixlm.data.windows.pieces import PieceWindows
 from helixlm.data.windows.repeatfree import RepeatFreeWindows
 from helixlm.data.windows.tinydnabert import TinyDnabertWindows, segments
@@ -37,6 +37,7 @@ __all__ = [
     "WindowError",
     "cut",
     "feature_spans",
+    "refill",
     "segments",
     "span_of",
     "unit_bp",

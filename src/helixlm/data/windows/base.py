@@ -23,6 +23,7 @@ DROP_REASONS = {
     "tail": "ends of pieces, after the last window",
     "split_border": "windows that would lie in training and validation at once",
     "duplicate": "windows whose sequence came before",
+    "deleted": "windows that the haplotypes drawn for them lack as a whole",
     "weight": "windows that a weight below 1 left out",
     "n_content": "windows with more N than the settings allow",
     "not_sampled": "stretches that no window drawn at random fell on",

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from helixlm.data.repeats import RepeatReport
 from helixlm.data.runs import Letters
-from helixlm.data.windows.base import Dropped, Window, WindowError
+from helixlm.data.windows.base import Dropped, Window, WindowError, read, too_much_n
 from helixlm.data.windows.coding import CodingWindows
 from helixlm.data.windows.dnabert import DnabertWindows, cut_dnabert
 from helixlm.data.windows.features import Feature, FeatureWindows, cut_features
@@ -20,6 +20,7 @@ from helixlm.data.windows.fixed import FixedWindows, cut_fixed
 from helixlm.data.windows.pieces import PieceWindows
 from helixlm.data.windows.repeatfree import RepeatFreeWindows, cut_repeatfree
 from helixlm.data.windows.tinydnabert import TinyDnabertWindows, cut_tinydnabert
+from helixlm.seq.ops import reverse_complement
 
 DEFAULT_KIND = "tinydnabert"
 
@@ -135,3 +136,37 @@ def cut(
             return cut_repeatfree(letters, contig, config, report)
         case CodingWindows():
             raise WindowError("coding sequences are spliced, not cut: see helixlm.data.coding")
+
+
+def refill(window: Window, letters: Letters, config: WindowConfig) -> Window | str:
+    """Put other letters, those of a haplotype, in the place of those of a window.
+
+    Parameters
+    ----------
+    window : Window
+        Its place and its strand stay.
+    letters : NDArray, uint8, shape (L,)
+        ASCII, forward strand; L may be 0.
+    config : WindowConfig
+        The settings by which the window was cut: `iupac` "n" and `n` "drop" hold for the new
+        letters as for the old ones, and stretches are not cut again.
+
+    Returns
+    -------
+    Window or str
+        The window; or why it is left out, a key of `DROP_REASONS`: nothing is left of it, or there
+        is more N than the settings allow.
+    """
+    if not len(letters):
+        return "deleted"
+    as_n = not isinstance(config, RepeatFreeWindows | CodingWindows) and config.iupac == "n"
+    sequence = read(letters, 0, len(letters), "n" if as_n else "keep")
+    if (
+        isinstance(config, FixedWindows | PieceWindows | FeatureWindows)
+        and config.n == "drop"
+        and too_much_n(sequence, config.max_n_fraction)
+    ):
+        return "n_content"
+    if window.strand == "-":
+        sequence = reverse_complement(sequence)
+    return window._replace(sequence=sequence)
