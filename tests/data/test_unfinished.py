@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from helixlm.data.unfinished import PLAN, SCRATCH, unfinished_folder
 from helixlm.errors import StateError
+from helixlm.files import PART, own_name
 
 
 class Plan(BaseModel):
@@ -67,6 +68,18 @@ with unfinished_folder(Path({str(tmp_path / "out")!r}), Plan(what="a")) as work:
     assert done.returncode == -signal.SIGKILL
     with unfinished_folder(tmp_path / "out", Plan(what="a")) as work:
         assert (work / "part").read_text() == "1"
+
+
+def test_what_dead_processes_left_half_written_is_removed(tmp_path):
+    output = tmp_path / "out"
+    with pytest.raises(RuntimeError), unfinished_folder(output, Plan(what="a")) as work:
+        (work / "train").mkdir()
+        own_name(work / "train" / "a.parquet", PART).write_text("1")
+        raise RuntimeError
+    with unfinished_folder(output, Plan(what="a")) as work:
+        assert names(work) == [PLAN, SCRATCH, "train"]
+        own_name(work / "train" / "a.parquet", PART).write_text("1")
+    assert names(output) == ["train"]
 
 
 def test_two_runs_cannot_work_on_one_folder(tmp_path):

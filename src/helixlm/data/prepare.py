@@ -39,6 +39,7 @@ from helixlm.data.unfinished import SCRATCH, unfinished_folder
 from helixlm.data.unique_rows import write_unique
 from helixlm.data.weights import WeightConfig, plan_weights
 from helixlm.data.windows import TinyDnabertWindows, WindowConfig
+from helixlm.errors import StateError
 from helixlm.files import replace_file
 
 Progress = Callable[[int, int | None], None]
@@ -218,5 +219,17 @@ class _Maker:
 
 
 def _read_genome(item: tuple[Source, Path]) -> Genome | Records:
+    """Write the letters of a genome, which another worker may have done meanwhile."""
     source, folder = item
-    return Genome.from_fasta(source.fasta, folder) if source.fasta else write_records(*item)
+    try:
+        return _write_letters(source, folder)
+    except StateError:
+        if not (folder / MANIFEST).exists():
+            raise
+        return _write_letters(source, folder)
+
+
+def _write_letters(source: Source, folder: Path) -> Genome | Records:
+    if source.fasta:
+        return Genome.from_fasta(source.fasta, folder)
+    return write_records(source, folder)

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from helixlm.data.folder import refuse_existing
 from helixlm.errors import InputError, StateError
-from helixlm.files import DISK_FULL, replace_file, sync_path, sync_tree
+from helixlm.files import DISK_FULL, PART, replace_file, sync_path, sync_tree
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ def unfinished_folder(output: Path, plan: BaseModel) -> Iterator[Path]:
             yield work
             shutil.rmtree(work / SCRATCH)
             (work / PLAN).unlink()
+            _remove_parts(work)
             sync_tree(work)
             refuse_existing(output)
             work.rename(output)
@@ -106,6 +107,7 @@ def _begin_or_go_on(work: Path, plan: BaseModel) -> None:
     file = work / PLAN
     if file.is_file() and file.read_text(encoding="utf-8") == text:
         logger.info("%s: going on where an earlier run ended", work)
+        _remove_parts(work)
         return
     for path in work.iterdir():
         if path.is_dir():
@@ -115,3 +117,9 @@ def _begin_or_go_on(work: Path, plan: BaseModel) -> None:
     (work / SCRATCH).mkdir()
     with replace_file(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _remove_parts(work: Path) -> None:
+    """Remove files that were never whole, of processes that died while they wrote them."""
+    for path in work.rglob(f".*.{PART}"):
+        path.unlink(missing_ok=True)
