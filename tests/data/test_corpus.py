@@ -18,6 +18,7 @@ from helixlm.data import corpus_rows, corpus_tasks, window_files
 from helixlm.data import genome as genome_module
 from helixlm.data import prepare as prepare_module
 from helixlm.data.corpus import CorpusError, open_corpus
+from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.fasta import FastaError
 from helixlm.data.genome import GenomeError
 from helixlm.data.leaks import check_leaks
@@ -415,6 +416,36 @@ def test_any_number_of_workers_writes_the_same_bytes(fasta, tmp_path, monkeypatc
     assert len(manifest.splits["train"].shards) > 5
     prepare_corpus(sources, tmp_path / "3", **settings, compute=Compute(workers=3))
     assert all_bytes(tmp_path / "1") == all_bytes(tmp_path / "3")
+
+
+@pytest.mark.parametrize("duplicates", [None, DuplicateConfig(remove="exact")])
+def test_a_genome_with_windows_of_its_own(fasta, tmp_path, duplicates):
+    second = write_fasta(tmp_path / "second.fa", {"chr1": random_contig("z", 9000)})
+    pieces = PieceWindows(chunk_bp=300, overlap_bp=20, both_strands=True)
+    settings = {"split": SplitConfig(by="block", block_bp=1000), "duplicates": duplicates}
+    sources = [
+        Source(fasta=fasta, species="one"),
+        Source(fasta=second, species="two", windows=pieces),
+    ]
+    manifest = prepare_corpus(sources, tmp_path / "both", windows=WINDOWS, **settings)
+    assert [source.windows for source in manifest.sources] == [None, pieces]
+    rows = [
+        row
+        for split in ("train", "validation")
+        for row in open_corpus(tmp_path / "both").iter_windows(split)
+    ]
+    for source, config in zip(sources, (WINDOWS, pieces), strict=True):
+        # The same genomes, both cut in one way: what this one gives does not depend on the other.
+        alike = [one.model_copy(update={"windows": None}) for one in sources]
+        prepare_corpus(alike, tmp_path / source.species, windows=config, **settings)
+        other = open_corpus(tmp_path / source.species)
+        expected = [row for split in ("train", "validation") for row in other.iter_windows(split)]
+        assert [row for row in rows if row.contig.startswith(source.species)] == [
+            row for row in expected if row.contig.startswith(source.species)
+        ]
+    changed = [sources[0], sources[1].model_copy(update={"windows": None})]
+    with pytest.raises(StateError, match="two: windows"):
+        prepare_corpus(changed, tmp_path / "both", windows=WINDOWS, **settings)
 
 
 def test_genomes_are_told_apart_by_their_species(fasta, tmp_path):

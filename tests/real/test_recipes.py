@@ -11,6 +11,7 @@ from helixlm.pipeline.prepare import PAGE, prepare
 from helixlm.seq.ops import reverse_complement
 
 BY_BLOCK = ("split.by=block", "split.block_bp=100000")
+HUMAN = "hg38_chr2_1-2333275.softmasked.fa.gz"
 INTERVAL_BP = 131_072  # of Basenji's intervals
 
 
@@ -56,7 +57,7 @@ def human(data):
     return [
         folder / name
         for name in (
-            "hg38_chr2_1-2333275.softmasked.fa.gz",
+            HUMAN,
             "hg19_chr22_1-22000000.softmasked.fa.gz",
         )
     ]
@@ -127,18 +128,25 @@ def test_dnagrinder_haplotypes(data, tmp_path):
 
 
 def test_dnagrinder_species(data, tmp_path):
-    listed = "".join(
-        f"- {{species: {name}, fasta: {data}/species/orthologous_{name}.softmasked.fa.gz}}\n"
-        for name in ("hg38", "rheMac3", "mm10", "rn6", "canFam3", "bosTau8", "monDom5", "galGal4")
-    )
+    windows = "windows: {kind: pieces, chunk_bp: 12000, n: drop}"
+    listed = f"- {{species: Homo sapiens, fasta: {data}/human/{HUMAN}}}\n"
+    for name in ("rheMac3", "mm10", "rn6", "canFam3", "bosTau8", "monDom5", "galGal4"):
+        fasta = f"fasta: {data}/species/orthologous_{name}.softmasked.fa.gz"
+        listed += f"- {{species: {name}, {fasta}, {windows}}}\n"
     (tmp_path / "species.yaml").write_text(listed)
-    kind = ("windows.kind=pieces", "windows.chunk_bp=12000", "windows.n=drop")
+    by_block = ("split.by=block", "split.block_bp=100000")
     corpus = prepare(
-        "dnagrinder", tmp_path / "corpus", sources=tmp_path / "species.yaml", overrides=kind
+        "dnagrinder", tmp_path / "corpus", sources=tmp_path / "species.yaml", overrides=by_block
     )
     rows = rows_of(corpus).to_pylist()
     assert {len(row["sequence"]) for row in rows} == {12_200}
-    assert {row["species"] for row in rows} >= {"hg38", "monDom5"}
+    assert not any("N" in row["sequence"].upper() for row in rows)
+    assert {row["species"] for row in rows} >= {"Homo sapiens", "mm10", "monDom5"}
+    [letters] = letters_of(data / "human" / HUMAN).values()
+    human = [row for row in rows if row["species"] == "Homo sapiens"]
+    assert 12_200 * len(human) < 0.6 * len(letters)
+    assert any(row["start"] % 12_000 for row in human)
+    assert not any(row["start"] % 12_000 for row in rows if row["species"] != "Homo sapiens")
 
 
 def test_book(data, tmp_path):

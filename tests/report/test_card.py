@@ -34,7 +34,8 @@ def corpus(world, tmp_path_factory):
     entries = [
         {"species": "alba", "assembly": "a1", "group": "plants", "weight": 2,
          "fasta": str(world.fasta()), "vcf": vcf, "weights": str(folder / "weights.bedgraph")},
-        {"species": "other", "fasta": str(world.fasta()), "bed": str(world.bed("promoters"))},
+        {"species": "other", "fasta": str(world.fasta()), "bed": str(world.bed("promoters")),
+         "windows": {"kind": "pieces", "chunk_bp": 90, "overlap_bp": 5}},
     ]  # fmt: skip
     (folder / "weights.bedgraph").write_text("chr1\t0\t2000\t2\n")
     (folder / "genomes.yaml").write_text(yaml.safe_dump(entries))

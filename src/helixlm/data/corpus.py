@@ -74,6 +74,8 @@ class CorpusSource(BaseModel, frozen=True, extra="forbid"):
     """What its weight was multiplied by, for its size (`weights.species_exponent`)."""
     num_bases: int
     """Letters of its files of sequence other than N: its size."""
+    windows: WindowConfig | None
+    """How it was cut, if not as the others."""
     inputs: tuple[InputFile, ...]
     others: tuple[OtherFile, ...]
     tallies: dict[str, Tally]

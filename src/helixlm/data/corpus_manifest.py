@@ -85,6 +85,7 @@ def make_manifest(
                 assembly=source.assembly,
                 group=source.group,
                 weight=source.weight,
+                windows=source.windows,
                 balance=factors.balance,
                 num_bases=num_bases(genome),
                 inputs=tuple(_input_file(source, of) for of in letters_of(genome).manifest.sources),

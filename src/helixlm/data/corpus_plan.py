@@ -118,6 +118,7 @@ def _source_differences(found: CorpusSource, wanted: Source) -> Mapping[str, tup
         [record.kind for record in found.others],
         [kind for kind, _ in wanted.others],
     )
+    compared[f"{name}: windows"] = (found.windows, wanted.windows)
     if len(found.files) == len(paths):
         for record, path in zip(found.files, paths, strict=True):
             sha256 = input_sha256(path)

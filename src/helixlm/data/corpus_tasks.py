@@ -70,6 +70,10 @@ class Job(BaseModel):
     """Of each genome: the file with the genotypes of a contig."""
     tasks: tuple[Task, ...]
 
+    def windows_of(self, source: int) -> WindowConfig:
+        """Return how a genome is cut."""
+        return self.sources[source].windows or self.windows
+
 
 class TaskItem(NamedTuple):
     """What is sent to a worker."""
@@ -95,15 +99,15 @@ class TaskResult(BaseModel):
     """What windows of the kind ``repeatfree`` keep; null for others."""
 
 
-def plan_tasks(genomes: Sequence[Genome | Records], config: WindowConfig) -> list[Task]:
+def plan_tasks(genomes: Sequence[Genome | Records], windows: Sequence[WindowConfig]) -> list[Task]:
     """Share genomes out into tasks.
 
     Parameters
     ----------
     genomes : sequence of Genome or Records
         In the order of their sources.
-    config : WindowConfig
-        Says where contigs may be parted.
+    windows : sequence of WindowConfig
+        Say where the contigs of each may be parted.
 
     Returns
     -------
@@ -111,7 +115,7 @@ def plan_tasks(genomes: Sequence[Genome | Records], config: WindowConfig) -> lis
         In the order of the genomes; together they hold each base once.
     """
     tasks: list[Task] = []
-    for source, found in enumerate(genomes):
+    for source, (found, config) in enumerate(zip(genomes, windows, strict=True)):
         if isinstance(found, Records):
             tasks += _record_tasks(source, list(found.genome.contigs.values()))
         else:
@@ -162,9 +166,11 @@ def open_weights(
     )
 
 
-def written_as(window: Window, split: str, job: Job, weights: WindowWeights) -> Iterator[Window]:
+def written_as(
+    window: Window, split: str, settings: WindowConfig, weights: WindowWeights
+) -> Iterator[Window]:
     """Yield what is written for a window: its copies, each on one strand or on both."""
-    both_strands = job.windows.both_strands and split == "train"
+    both_strands = settings.both_strands and split == "train"
     for _ in range(weights.copies(split, window)):
         yield window
         if both_strands:
@@ -203,7 +209,9 @@ def run_task(item: TaskItem) -> TaskResult:
             if isinstance(part, Dropped):
                 counts[split].drop(part)
                 continue
-            rows = [part] if job.to_scratch else written_as(part, split, job, maker.weights)
+            rows = (
+                [part] if job.to_scratch else written_as(part, split, maker.windows, maker.weights)
+            )
             for window in rows:
                 writers[split].add(window)
                 counts[split].add(window, maker.counted_contig(window))
@@ -231,7 +239,7 @@ def _rows_of(
         open_genome(folder) if records is None else records.genome,
         job.sources[task.source],
         prefix_of(job.sources, task.source),
-        job.windows,
+        job.windows_of(task.source),
         job.variants,
         job.seed,
         Assignment(job.block_bp, job.validation),

@@ -69,7 +69,8 @@ def prepare_corpus(
     sources : sequence of Source
         The genomes.
     output : path
-        The folder to write. While it is made, one byte for each base of input is needed beside it.
+        The folder to write. While it is made, one byte for each base of input is needed beside it,
+        and as much as the corpus itself takes where duplicates are left out.
     windows : WindowConfig, optional
         How contigs are cut; TinyDNABERT's settings if not given.
     split : SplitConfig, optional
@@ -96,15 +97,18 @@ def prepare_corpus(
 
     Raises
     ------
-    FastaError
-        If a file is not sound FASTA.
-    SplitError
-        If the genomes cannot be split as asked.
-    SourceError, CorpusError
-        If there is no input, if two files of a genome hold a contig of the same name, if a split
-        has no window, or if a file changes while it is read.
-    WeightError, BedGraphError
-        If weights name contigs that are not there, or a file of weights cannot be read.
+    SourceError
+        If there is no input, a file is missing, or a genome lacks what its windows need.
+    InputError
+        If a file cannot be read, or does not belong to the genome: `FastaError`, `GenomeError` (two
+        contigs of one name, say), `TwoBitError`, `VcfError`, `AnnotationError`, `BedError`,
+        `BedGraphError`, `CdsFastaError` or `DatasetError`, with file and line or record.
+    SplitError, WeightError
+        If the genomes cannot be split, or weighed, as asked.
+    CorpusError
+        If a split has no window, or a file changes while it is read.
+    ComputeError
+        If workers cannot be had, or die again and again.
     StateError
         If the folder exists and was made otherwise, or the disk is full.
     """
@@ -122,7 +126,7 @@ def prepare_corpus(
         seed=seed,
     )
     for source in sources:
-        check_windows(source, plan.windows)
+        check_windows(source, source.windows or plan.windows)
     if (output / MANIFEST).exists():
         return made_before(output, plan)
     refuse_existing(output)
@@ -149,13 +153,15 @@ class _Maker:
         genomes = self._read_genomes(work)
         for source, genome in zip(self.plan.sources, genomes, strict=True):
             if isinstance(genome, Genome):
-                check_features(source, self.plan.windows, genome)
+                check_features(source, source.windows or self.plan.windows, genome)
         prefixes = [prefix_of(self.plan.sources, number) for number in range(len(genomes))]
         held_out = hold_out(
             dict(zip(prefixes, genomes, strict=True)), self.plan.split, self.plan.seed
         )
         weights = plan_weights(work, self.plan.sources, genomes, self.plan.weights)
-        tasks = plan_tasks(genomes, self.plan.windows)
+        tasks = plan_tasks(
+            genomes, [source.windows or self.plan.windows for source in self.plan.sources]
+        )
         job = Job(
             sources=self.plan.sources,
             windows=self.plan.windows,

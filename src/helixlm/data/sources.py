@@ -22,6 +22,7 @@ from pydantic import (
 
 from helixlm.data.datasets_column import TABLES
 from helixlm.data.download import read_downloads
+from helixlm.data.windows import WindowConfig
 from helixlm.errors import InputError
 
 _ENDINGS = {
@@ -80,6 +81,8 @@ class Source(BaseModel):
     """Intervals outside which nothing is taken."""
     weights: Path | None = None
     """Weights of regions, bedGraph."""
+    windows: WindowConfig | None = None
+    """How it is cut, if not as the recipe says."""
 
     @field_validator("fasta", "cds", "vcf", mode="before")
     @classmethod
@@ -255,7 +258,7 @@ def problem_of(error: Mapping[str, Any]) -> str:
     """Say what is wrong with a field, as one of pydantic's errors tells it."""
     fields = ", ".join(Source.model_fields)
     if error["type"] == "extra_forbidden":
-        return f"unknown field, expected {fields}"
+        return "unknown field" + (f", expected {fields}" if len(error["loc"]) == 1 else "")
     if error["type"] == "model_type":
         return f"found {error['input']!r}, expected {fields}"
     if error["type"] == "value_error":

@@ -54,6 +54,7 @@ def write_unique(
         source = job.sources[job.tasks[number].source]
         records = all_records[job.tasks[number].source]
         result, counting = results[number], Counting()
+        windows = job.windows_of(job.tasks[number].source)
         weights = open_weights(work, job, job.tasks[number].source, records)
         with WindowWriter(work, split, source.species, source.assembly, number) as writer:
             for _ in range(result.shards[split].windows if split in result.shards else 0):
@@ -61,7 +62,7 @@ def write_unique(
                 if isinstance(row, Duplicate):
                     counting.drop(_dropped(row.window, records))
                     continue
-                for window in written_as(row, split, job, weights):
+                for window in written_as(row, split, windows, weights):
                     writer.add(window)
                     name = window.contig
                     counting.add(window, name if records is None else records.counted_contig(name))

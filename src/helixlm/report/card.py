@@ -170,6 +170,8 @@ def _source(source: CorpusSource) -> dict[str, Any]:
         entry |= {"column": source.column} if source.column else {}
     else:
         entry[source.kind] = paths
+    if source.windows is not None:
+        entry["windows"] = source.windows.model_dump(mode="json")
     for file in source.others:
         if file.kind == "vcf":
             entry.setdefault("vcf", []).append(file.path)

@@ -171,6 +171,9 @@ def _num_contigs(manifest: CorpusManifest) -> int:
 def _settings(manifest: CorpusManifest) -> list[tuple[str, str]]:
     """Return the settings that made the corpus, by their names in a recipe."""
     sections: dict[str, Any] = {"windows": manifest.windows, "split": manifest.split}
+    for source in manifest.sources:
+        if source.windows is not None:
+            sections[f"{source.species}: windows"] = source.windows
     if manifest.weights != WeightConfig():
         sections["weights"] = manifest.weights
     if whole_tally(manifest).variants:
