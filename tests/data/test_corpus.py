@@ -389,6 +389,22 @@ def test_letters_that_another_worker_has_written_meanwhile(fasta, tmp_path, monk
     assert {name: found.letters(name).tobytes().decode() for name in found.contigs} == GENOME
 
 
+def test_letters_are_not_read_again_for_other_settings(fasta, tmp_path, monkeypatch, caplog):
+    whole = prepare(fasta, tmp_path / "whole", seed=6)
+
+    def failing(*_):
+        raise OSError("the cable came loose")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare_module, "plan_tasks", failing)
+        with pytest.raises(OSError, match="the cable came loose"):
+            prepare(fasta, tmp_path / "corpus")
+    monkeypatch.setattr(genome_module, "iter_blocks", failing)
+    assert prepare(fasta, tmp_path / "corpus", seed=6) == whole
+    assert "seed (5 there, 6 now); what it had finished is removed, but for genomes" in caplog.text
+    assert all_bytes(tmp_path / "corpus") == all_bytes(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("limit", [0, 100, 2000])
 def test_a_full_disk_is_said_and_the_run_goes_on_after_it(fasta, tmp_path, small_files, limit):
     small_files(limit)

@@ -19,6 +19,7 @@ from helixlm.data.corpus_plan import Plan, made_before, stamps
 from helixlm.data.corpus_rows import VariantConfig
 from helixlm.data.corpus_splits import hold_out
 from helixlm.data.corpus_tasks import (
+    GENOMES,
     JOB,
     Job,
     TaskItem,
@@ -43,6 +44,9 @@ from helixlm.errors import StateError
 from helixlm.files import replace_file
 
 Progress = Callable[[int, int | None], None]
+
+LETTERS_DEPEND_ON = ("helixlm_version", "sources", "files")
+"""fields of `Plan`: with these equal, the letters of an earlier run are used"""
 
 
 def prepare_corpus(
@@ -131,7 +135,7 @@ def prepare_corpus(
         return made_before(output, plan)
     refuse_existing(output)
     maker = _Maker(plan, compute or Compute(), progress)
-    with unfinished_folder(output, plan) as work:
+    with unfinished_folder(output, plan, {GENOMES: LETTERS_DEPEND_ON}) as work:
         manifest = maker.make(work)
         if stamps(sources) != plan.files:
             raise CorpusError(f"{output}: an input file changed while it was read: run again")
