@@ -13,8 +13,12 @@ import time
 
 import psutil
 import pytest
+from tests.compute_inputs import SETTINGS, TASK_BP, write_sources
 
 from helixlm.compute import MOST_TRIES, Compute, ComputeError, map_in_order
+from helixlm.data import corpus_tasks
+from helixlm.data.prepare import prepare_corpus
+from helixlm.data.tally import total
 from helixlm.errors import InputError
 
 
@@ -107,6 +111,21 @@ def test_an_error_comes_in_its_turn():
         next(results)
 
 
+def test_four_workers_write_the_bytes_of_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_tasks, "TASK_BP", TASK_BP)
+    sources = write_sources(tmp_path)
+    manifest = prepare_corpus(sources, tmp_path / "1", **SETTINGS)
+    prepare_corpus(sources, tmp_path / "4", **SETTINGS, compute=Compute(workers=4))
+    assert hashes(tmp_path / "1") == hashes(tmp_path / "4")
+    # All that the inputs are for has happened, in many parts.
+    whole = total(tally for source in manifest.sources for tally in source.tallies.values())
+    assert len(manifest.splits["train"].shards) > 15
+    assert whole.variants["SNV"] > 500
+    assert manifest.repeats is not None
+    assert min(whole.dropped["duplicate"], whole.dropped["repeat"]) > 10_000
+    assert [source.kind for source in manifest.sources] == ["fasta", "fasta", "fasta", "cds"]
+
+
 PREPARE = textwrap.dedent(
     """
     import sys
@@ -141,12 +160,12 @@ def lives(process):
 
 
 def test_workers_end_with_their_parent_and_the_next_run_is_as_if_undisturbed(tmp_path):
-    for name in "abc":
-        letters = "".join(random.Random(name).choices("ACGT", k=3_000_000))
+    for name in "abcdef":
+        letters = "".join(random.Random(name).choices("ACGT", k=700_000))
         (tmp_path / f"{name}.fa").write_text(f">{name}\n{letters}\n")
     command = [sys.executable, "-c", PREPARE, tmp_path]
     process = subprocess.Popen([*command, tmp_path / "out"])
-    while not list(tmp_path.glob(".out.unfinished/train/.*.part")):
+    while not list(tmp_path.glob(".out.unfinished/scratch/tasks/*.json")):
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.01)
     workers = psutil.Process(process.pid).children(recursive=True)
@@ -161,9 +180,8 @@ def test_workers_end_with_their_parent_and_the_next_run_is_as_if_undisturbed(tmp
     for worker in found:
         worker.kill()
     assert not found
-    left = tmp_path / ".out.unfinished"
-    assert list(left.glob("*/.*.part"))
+    assert (tmp_path / ".out.unfinished").exists()
     for name in ("out", "whole"):
         subprocess.run([*command, tmp_path / name], check=True)
     assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
-    assert not left.exists()
+    assert not (tmp_path / ".out.unfinished").exists()

@@ -242,4 +242,4 @@ def _on_ray(
             yield result
     finally:
         for call in calls:
-            ray.cancel(call)
+            ray.cancel(call, force=True)  # otherwise one that is just beginning goes on
