@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helixlm.compute import Compute, ComputeError, map_in_order
+from helixlm.compute import Compute, ComputeError, _check_same, map_in_order
 
 # In a process of its own, as Ray leaves threads and handlers behind.
 SCRIPT = textwrap.dedent(
@@ -114,3 +114,23 @@ def test_without_ray_the_message_says_how_to_get_it(monkeypatch):
     with pytest.raises(Exception, match=r"pip install '.\[cluster\]'"):
         list(map_in_order(abs, [1], Compute(ray="auto")))
     assert issubclass(ComputeError, RuntimeError)
+
+
+@pytest.mark.parametrize(
+    ("asked", "same"),
+    [
+        ("10.0.0.1:6379", True),
+        ("10.0.0.1:6380", False),
+        ("10.0.0.2:6379", False),
+        ("127.0.0.1:6379", True),  # perhaps
+        ("auto", True),
+        ("local", True),
+        ("ray://10.0.0.9:10001", True),  # not known
+    ],
+)
+def test_which_cluster_is_another(asked, same):
+    if same:
+        _check_same(asked, "10.0.0.1:6379")
+        return
+    with pytest.raises(ComputeError, match=f"--ray {asked}: .* another Ray cluster .*, 10.0.0.1:6"):
+        _check_same(asked, "10.0.0.1:6379")
