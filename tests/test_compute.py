@@ -135,11 +135,10 @@ PREPARE = textwrap.dedent(
     from helixlm.data.sources import Source
     from helixlm.data.splits import SplitConfig
 
-    folder, output = map(Path, sys.argv[1:])
+    folder, output, workers = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     sources = [Source(fasta=file, species=file.stem) for file in sorted(folder.glob("*.fa"))]
-    prepare_corpus(
-        sources, output, split=SplitConfig(by="block", block_bp=50_000), compute=Compute(workers=2)
-    )
+    split = SplitConfig(by="block", block_bp=50_000)
+    prepare_corpus(sources, output, split=split, compute=Compute(workers=workers))
     """
 )
 
@@ -160,11 +159,11 @@ def lives(process):
 
 
 def test_workers_end_with_their_parent_and_the_next_run_is_as_if_undisturbed(tmp_path):
-    for name in "abcdef":
+    for name in "abcd":
         letters = "".join(random.Random(name).choices("ACGT", k=700_000))
         (tmp_path / f"{name}.fa").write_text(f">{name}\n{letters}\n")
     command = [sys.executable, "-c", PREPARE, tmp_path]
-    process = subprocess.Popen([*command, tmp_path / "out"])
+    process = subprocess.Popen([*command, tmp_path / "out", "2"])
     while not list(tmp_path.glob(".out.unfinished/scratch/tasks/*.json")):
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.01)
@@ -181,7 +180,7 @@ def test_workers_end_with_their_parent_and_the_next_run_is_as_if_undisturbed(tmp
         worker.kill()
     assert not found
     assert (tmp_path / ".out.unfinished").exists()
-    for name in ("out", "whole"):
-        subprocess.run([*command, tmp_path / name], check=True)
+    for name, workers in (("out", "2"), ("whole", "1")):
+        subprocess.run([*command, tmp_path / name, workers], check=True)
     assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
     assert not (tmp_path / ".out.unfinished").exists()
