@@ -19,6 +19,7 @@ from helixlm.data.corpus import open_corpus
 from helixlm.data.simulate import simulate, small_config
 from helixlm.data.store import open_store
 from helixlm.pipeline.pretrain import pretrain
+from helixlm.seq.ops import reverse_complement
 
 VERBS = [
     "demo",
@@ -166,6 +167,31 @@ def test_coding_sequences_and_a_column_reach_the_verb(helixlm, tmp_path):
     )
     assert status == 0, err
     assert "from 9 records in 1 file" in out
+
+
+def test_leaks_are_warned_of_and_the_cures_work(helixlm, tmp_path, caplog):
+    """Six different sequences, each on three of six chromosomes, one copy of them turned."""
+    texts = [letters(i // 3, 60) for i in range(18)]
+    texts[::3] = map(reverse_complement, texts[::3])
+    cds = write_cds(
+        tmp_path / "a.fa",
+        [
+            Cds(f"T{i}", text, (f"{i % 6}", 1000 * i, 1000 * i + 60, "+"))
+            for i, text in enumerate(texts)
+        ],
+    )
+    common = ("prepare", "--cds", cds, "--set", "windows.kind=coding")
+    status, out, err = helixlm(*common, "--validation-contigs", "2", "-o", tmp_path / "leaks")
+    assert status == 0, err
+    (warning,) = (record.getMessage() for record in caplog.records)
+    assert warning.startswith("6 of 15 training windows share their place or their sequence with")
+    for cure in ("split.by=group", "duplicates.remove=exact"):
+        caplog.clear()
+        assert f"--set {cure}" in warning
+        status, out, err = helixlm(*common, "--set", cure, "-o", tmp_path / cure)
+        assert status == 0, err
+        assert " 0 have the sequence of one, 0 its reverse complement" in out
+        assert not caplog.records
 
 
 @pytest.mark.parametrize(

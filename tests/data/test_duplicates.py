@@ -143,6 +143,24 @@ def test_copies_at_the_threshold_are_rarely_overlooked(length):
     assert {(i, of) for i, _, of in found} <= {(2 * j + 1, 2 * j) for j in range(300)}
 
 
+def diverged(name, text):
+    """Change 2 % of the bases, at random."""
+    changed = CounterRng("diverged", name).uniform(len(text)) < 0.02
+    return "".join(mutated(b, 1) if c else b for b, c in zip(text, changed, strict=True))
+
+
+def test_a_copy_of_one_of_many_relatives_is_found():
+    """600 windows that share half of their k-mers stay, and each of their copies goes."""
+    family = [diverged(i, ORIGINAL) for i in range(600)]
+    copies = [turned(mutated(text, 600, shift=300)) for text in family]
+    assert removed(family + copies, near()) == [(600 + i, "near", i) for i in range(600)]
+
+
+def test_all_but_the_first_of_many_near_windows_go():
+    family = [ORIGINAL] + [diverged(i, ORIGINAL) for i in range(300)]
+    assert removed(family, near(containment=0.4)) == [(i, "near", 0) for i in range(1, 301)]
+
+
 def test_repeats_in_many_windows_do_not_hide_copies():
     """A k-mer is indexed 256 times only; a copy is found by the others."""
     repeat = random_dna("repeat", 300)

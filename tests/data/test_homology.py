@@ -82,15 +82,51 @@ def test_sampled_shares_are_near_the_true_ones():
 
 
 def test_kmers_of_very_many_sequences_link_nothing():
-    repeat = random_dna("repeat", 200)
-    sequences = [random_dna(i, 50) + repeat for i in range(MOST_SEQUENCES + 1)]
+    """60 bp of 250 are common: 40 k-mers of 230, above the share and below that of near copies."""
+    repeat = random_dna("repeat", 60)
+    sequences = [random_dna(i, 190) + repeat for i in range(MOST_SEQUENCES + 1)]
     expected = list(range(len(sequences)))
-    assert homology_groups(sequences, 0.5, length_bp=250).tolist() == expected
-    assert set(homology_groups(sequences[1:], 0.5, length_bp=250).tolist()) == {0}
-    # Of what else there is in two of them, 30 k-mers of 50 are common.
-    sequences[200] = sequences[3][:50] + random_dna("other", 20) + repeat
+    assert homology_groups(sequences, 0.15, length_bp=250).tolist() == expected
+    assert set(homology_groups(sequences[1:], 0.15, length_bp=250).tolist()) == {0}
+    # Of what else there is in two of them, 30 k-mers of 190 are common.
+    sequences[200] = sequences[3][:50] + random_dna("other", 140) + repeat
     expected[200] = 3
-    assert homology_groups(sequences, 0.5, length_bp=250).tolist() == expected
+    assert homology_groups(sequences, 0.15, length_bp=250).tolist() == expected
+
+
+def mutated(name, text, share):
+    """Change a share of the bases, at random, each to the next letter."""
+    changed = CounterRng("mutated", name).uniform(len(text)) < share
+    after = str.maketrans("ACGT", "CGTA")
+    return "".join(b.translate(after) if c else b for b, c in zip(text, changed, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("number", "difference"), [(300, 0.0), (300, 0.003), (300, 0.02), (900, 0.02)]
+)
+def test_copies_beyond_the_limit_are_one_group(number, difference):
+    """A family on both strands, its members apart, among others that share a repeat with it."""
+    repeat = random_dna("repeat", 150)
+    ancestor = random_dna("ancestor", 850) + repeat
+    sequences, family = [], []
+    for i in range(number):
+        copy = mutated(i, ancestor, difference)
+        family.append(len(sequences))
+        sequences.append(reverse_complement(copy) if i % 2 else copy)
+        sequences.append(random_dna(f"other {i}", 850) + repeat)
+    found = homology_groups(sequences, 0.05, length_bp=1000)
+    expected = np.arange(len(sequences))
+    expected[family] = 0
+    assert found.tolist() == expected.tolist()
+    backwards = homology_groups(sequences[::-1], 0.05, length_bp=1000)[::-1]
+    assert len(set(backwards[family].tolist())) == 1
+    assert len(set(backwards.tolist())) == number + 1
+
+
+def test_copies_without_kmers_are_not_linked():
+    assert homology_groups(["ACGT", "ACGT", "N" * 50, "N" * 50], 0.5, length_bp=50).tolist() == [
+        0, 1, 2, 3,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("share", [0, 1.1])

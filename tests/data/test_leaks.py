@@ -181,6 +181,53 @@ def test_the_worst_examples_are_shown():
     assert [leak.train for leak in same.examples] == [f"t:{i}-1000" for i in range(5)]
 
 
+def mutated(name, text, share):
+    """Change a share of the bases, at random."""
+    changed = CounterRng("mutated", name).uniform(len(text)) < share
+    return "".join(b.translate(AFTER) if c else b for b, c in zip(text, changed, strict=True))
+
+
+@pytest.mark.parametrize("number", [100, 300])
+@pytest.mark.parametrize("copies", [1, 40])
+def test_all_of_many_near_windows_are_found(number, copies):
+    """Relatives on both strands, each `copies` times, and those in training that are near them."""
+    family = [mutated(i, ORIGINAL, 0.02) for i in range(number)]
+    texts = [turned(text) if i % 2 else text for i, text in enumerate(family)] * copies
+    validation = [window("v", 1000 * i, text) for i, text in enumerate(texts)]
+    validation += [window("w", 1000 * i, random_dna(f"w{i}", 1000)) for i in range(9)]
+    parts = [ORIGINAL, random_dna("t", 1000), ORIGINAL[:900], family[-1][200:700]]
+    train = [window("t", 1000 * i, text) for i, text in enumerate(parts)]
+    report = check_leaks(Windows(train=train, validation=validation), near=0.4)
+    assert report.train["contained"] == 1
+    assert report.train["near"] == 2
+    assert report.validation["contained"] == copies
+    assert report.validation["near"] == (number - 1) * copies
+    assert report.num_hidden == 0
+
+
+def test_windows_that_may_be_overlooked_are_said():
+    """Of 330 copies with one change each, the last have k-mers that are in 256 before them."""
+    family = [ORIGINAL[:i] + ORIGINAL[i].translate(AFTER) + ORIGINAL[i + 1 :] for i in range(330)]
+    validation = [window("v", 1000 * i, text) for i, text in enumerate(family)]
+    for train in (PLANTED["near"], window("t", 0, random_dna("t", 1000))):
+        report = check_leaks(Windows(train=[train], validation=validation), near=0.5)
+        if report.clean:
+            assert 30 < report.num_hidden <= 330 - 256
+        else:
+            assert report.num_leaking_validation + report.num_hidden == 330
+            assert report.num_hidden > 30
+        note = (
+            f" ({report.num_hidden} validation windows share their k-mers with more than 256 "
+            "others, and may be contained or near too)"
+        )
+        assert report.verdict.endswith(f" validation windows{note}")
+        assert report.verdict.startswith("clean: " if report.clean else "leaks: at least 1 of 1 ")
+        assert str(report).splitlines()[0].endswith(f" of the k-mers of one or more{note}")
+        few = Windows(train=[train], validation=validation[:250])
+        assert check_leaks(few, near=0.5).num_hidden == 0
+        assert check_leaks(Windows(train=[train], validation=validation)).num_hidden == 0
+
+
 def test_a_palindrome_is_identical_and_nothing_else():
     palindrome = ORIGINAL + turned(ORIGINAL)
     corpus = Windows(train=[window("t", 0, palindrome)], validation=[window("v", 0, palindrome)])

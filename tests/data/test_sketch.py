@@ -145,7 +145,8 @@ def test_the_index_grows():
 def test_of_a_kmer_in_many_sequences_the_first_are_known():
     index = SketchIndex()
     for number in range(MOST_COPIES + 50):
-        index.add(number, np.array([7, 1000 + number], np.uint64))
+        known = index.add(number, np.array([7, 1000 + number], np.uint64))
+        assert known == (1.0 if number < MOST_COPIES else 0.5)
     assert index.find(np.array([7], np.uint64))[0].tolist() == list(range(MOST_COPIES))
     last = MOST_COPIES + 49
     assert index.find(np.array([1000 + last], np.uint64))[0].tolist() == [last]

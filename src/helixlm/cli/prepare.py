@@ -1,5 +1,7 @@
 """`helixlm prepare`: from sequences to a corpus."""
 
+import logging
+
 import typer
 
 from helixlm.cli.arguments import (
@@ -23,6 +25,8 @@ from helixlm.cli.arguments import (
     Workers,
     with_contigs,
 )
+
+logger = logging.getLogger(__name__)
 
 
 def prepare(
@@ -80,6 +84,15 @@ def prepare(
     with Terminal().stage("Looking for leaks") as progress:
         leaks = check_leaks(corpus, progress=progress)
     typer.echo(str(leaks))
+    if not leaks.clean:
+        logger.warning(
+            "%d of %d training windows share their place or their sequence with validation, so "
+            "its loss will be too low: write the corpus anew with --set split.by=group, which "
+            "holds out together what is alike, or with --set duplicates.remove=exact (or near), "
+            "which leaves out what came before",
+            leaks.num_leaking_train,
+            leaks.num_train,
+        )
     typer.echo(f"Wrote {output}, described in {output / PAGE}")
     with_model = f" --recipe {recipe}" if load_recipe(recipe).model else ""
     typer.echo(f"Next: helixlm pretrain{with_model} --corpus {output} -o RUN")

@@ -11,10 +11,13 @@ overlap all raise; a long window that holds a short one has new sequence and sta
 sampled k-mers (`sketch.py`); each is then compared k-mer by k-mer, so what is removed is
 removed rightly, and what samples overlook stays. With the default scale of 16 a window of 256 bp or
 more at the threshold is overlooked with a probability below 1e-3, one of 1,000 bp below 1e-9. Of a
-k-mer in more than 256 windows that stayed, the index knows the first 256.
+k-mer in more than 256 windows that stayed, the index knows the first 256. Which windows are the
+likeliest is judged by the k-mers of each that are known, and the likeliest 32 are compared; so a
+copy of one of several hundred relatives is found by what that one has of its own. What repeats a
+window with nothing of its own stays, if more than 256 others hold its k-mers and none is near.
 
 Memory: 34 to 67 bytes a window for exact duplicates, 100 while the table grows; for near ones
-another 16 bytes for each window that stays and 14 to 27 bytes, 40 while growing, for each of its
+another 20 bytes for each window that stays and 14 to 27 bytes, 40 while growing, for each of its
 sampled k-mers. Measured at the peak, for 120,000 windows of 1,000 bp: 115 bytes a window; near,
 1.8 kB at scale 16 and 0.6 kB at scale 64. The letters of windows that stay, one byte a base, are
 in a temporary file.
@@ -41,7 +44,9 @@ from helixlm.files import DISK_FULL
 
 _BATCH = 1024
 _BUFFER_BYTES = 1 << 20
-_MOST_COMPARED = 32
+MOST_COMPARED = 32
+"""Windows that one is compared with k-mer by k-mer: the likeliest."""
+
 _LEAST_OF_EXPECTED = 1 / 4
 
 
@@ -135,55 +140,47 @@ class _Kept:
         self._letters = letters
         self._index = SketchIndex()
         self._numbers = array("Q")  # in the input
+        self._known = array("f")  # share of the sketch that is in the index
 
     def check(self, window: Window, number: int, hashes: NDArray[np.uint64]) -> Duplicate | None:
         """Return what a window repeats; if nothing, keep it. `hashes` is its sketch."""
         config = self.config
         candidates, counts = self._index.find(hashes)
-        places = likely(candidates, counts, config.containment * len(hashes))
-        if places:
+        known = np.frombuffer(self._known, np.float32)[candidates]
+        order = likely(counts, config.containment * len(hashes) * known)[:MOST_COMPARED]
+        if len(order):
             own = sketch([window.sequence], config.k).of(0)
-            for place in places:
+            for place in candidates[order].tolist():
                 other = sketch([self._letters.read(place)], config.k).of(0)
                 share = count_shared(own, other) / len(own)
                 if share >= config.containment:
                     return Duplicate(window, "near", self._numbers[place], share)
-        self._index.add(len(self._numbers), hashes)
+        self._known.append(self._index.add(len(self._numbers), hashes))
         self._numbers.append(number)
         self._letters.append(window.sequence)
         return None
 
 
-def likely(
-    candidates: NDArray[np.uint32],
-    counts: NDArray[np.int64],
-    expected: float | NDArray[np.float64],
-) -> list[int]:
+def likely(counts: NDArray[np.int64], expected: NDArray[np.floating]) -> NDArray[np.int64]:
     """Choose the candidates that are worth a comparison, the likeliest first.
 
     Parameters
     ----------
-    candidates : NDArray, uint32, shape (m,)
-        Numbers of sequences.
     counts : NDArray, int64, shape (m,)
         Sampled k-mers that each shares.
-    expected : float or NDArray, float64, shape (m,)
-        Sampled k-mers that one at the threshold shares on average.
+    expected : NDArray, float, shape (m,)
+        Sampled k-mers that one at the threshold shares on average, of those that are known.
 
     Returns
     -------
-    list of int
-        At most 32 numbers: those with the most shared k-mers (relative to what is expected, where
-        that differs), the lower number first among equals. None has less than a quarter of what is
-        expected at the threshold.
+    NDArray, int64, shape (n,)
+        Their places: by falling shared k-mers relative to what is expected, the lower place first
+        among equals. None has less than a quarter of what is expected at the threshold.
     """
-    if not len(candidates):
-        return []
     ratio = counts / np.maximum(expected, 1e-9)
     enough = np.flatnonzero(ratio >= _LEAST_OF_EXPECTED)
-    order = enough[np.argsort(-ratio[enough], kind="stable")][:_MOST_COMPARED]
-    chosen: list[int] = candidates[order].tolist()
-    return chosen
+    order: NDArray[np.int64] = enough[np.argsort(-ratio[enough], kind="stable")]
+    return order
 
 
 class LetterFile(contextlib.AbstractContextManager["LetterFile"]):

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helixlm.data.digests import NEW, DigestTable, digest
-from helixlm.data.duplicates import LetterFile, likely
+from helixlm.data.duplicates import MOST_COMPARED, LetterFile, likely
 from helixlm.data.sketch import Sketches, SketchIndex, count_shared, scale_for, sketch
 from helixlm.data.windows import Window
 from helixlm.seq.ops import reverse_complement
 
 _BATCH = 1024
 _SHORT_QUANTILE = 0.01
+_NEAR, _CONTAINED = 1, 2  # what a held window was found to be
 
 
 class Alike(NamedTuple):
@@ -59,6 +60,7 @@ class HeldWindows:
         self._spans: dict[str, _Spans] = {}
         self._index = SketchIndex()
         self._num_hashes = array("I")
+        self._known = array("f")  # share of the sketch that is in the index
         self._scale = 1
 
     def __len__(self) -> int:
@@ -79,7 +81,10 @@ class HeldWindows:
                 self._letters.append(window.sequence)
 
     def finish(self) -> None:
-        """Get ready for questions; nothing is added afterwards."""
+        """Get ready for questions; nothing is added afterwards.
+
+        Of windows of equal sequence the first is indexed.
+        """
         for spans in self._spans.values():
             spans.finish()
         self._names = list(self._contigs)
@@ -87,12 +92,15 @@ class HeldWindows:
             return
         lengths = np.frombuffer(self._end, np.int64) - np.frombuffer(self._start, np.int64)
         self._scale = scale_for(np.quantile(lengths, _SHORT_QUANTILE), self.near, self.k)
+        self._was = np.zeros(len(self), np.uint8)
         for first in range(0, len(self), _BATCH):
             numbers = range(first, min(first + _BATCH, len(self)))
             sampled = self.sample([self._letters.read(number) for number in numbers])
             for index, number in enumerate(numbers):
-                self._index.add(number, sampled.of(index))
-                self._num_hashes.append(len(sampled.of(index)))
+                hashes = sampled.of(index)
+                new = self._first_equal[number] == number
+                self._num_hashes.append(len(hashes))
+                self._known.append(self._index.add(number, hashes) if new else 1.0)
 
     def name(self, number: int) -> str:
         """Return what a held window is called in messages."""
@@ -122,6 +130,16 @@ class HeldWindows:
         """Give windows of equal sequence the flag of the first of them, bool, shape (windows,)."""
         return flags[np.frombuffer(self._first_equal, np.uint32)]
 
+    def hidden(self) -> NDArray[np.bool_]:
+        """Return which windows `alike` may overlook, bool, shape (windows,).
+
+        They are like so many others that three quarters or more of the k-mers which one at the
+        threshold shares may be unknown.
+        """
+        if self.near is None:
+            return np.zeros(len(self), np.bool_)
+        return self.spread(1 - np.frombuffer(self._known, np.float32) > 0.75 * self.near)
+
     def sample(self, sequences: Sequence[str | bytes]) -> Sketches:
         """Return the sketches of sequences at the scale of this index."""
         return sketch(sequences, self.k, self._scale)
@@ -129,23 +147,48 @@ class HeldWindows:
     def alike(self, sequence: str, hashes: NDArray[np.uint64]) -> Iterator[Alike]:
         """Yield windows with enough k-mers of a sequence, the likeliest first; not equal ones.
 
-        `hashes` is the sketch of the sequence.
+        `hashes` is the sketch of the sequence. The likeliest 32 are compared, and then those of
+        which less is known from sequences before, until 32 of these told nothing new. So each
+        window that is alike to some sequence is yielded, while of many pairs some are left out.
         """
         numbers, counts = self._index.find(hashes)
-        sizes = np.frombuffer(self._num_hashes, np.uint32)[numbers]
+        smaller = np.minimum(np.frombuffer(self._num_hashes, np.uint32)[numbers], len(hashes))
+        known = smaller * np.frombuffer(self._known, np.float32)[numbers]
         assert self.near is not None
-        chosen = likely(numbers, counts, self.near * np.minimum(sizes, len(hashes)))
-        if not chosen:
+        order = likely(counts, self.near * known)
+        if not len(order):
             return
         text = sequence.upper()
         own = sketch([text], self.k).of(0)
-        for number in chosen:
-            letters = self._letters.read(number)
-            other = sketch([letters], self.k).of(0)
-            share = count_shared(own, other) / min(len(own), len(other))
-            contained = share == 1 and _contained(text, letters.decode())
-            if share >= self.near and not (contained and len(text) == len(letters)):
-                yield Alike(number, share, contained)
+        in_vain = 0
+        for rank, (number, whole) in enumerate(
+            zip(numbers[order].tolist(), (counts >= np.floor(known))[order].tolist(), strict=True)
+        ):
+            was = self._was[number]
+            if rank >= MOST_COMPARED and (was == _CONTAINED or (was == _NEAR and not whole)):
+                continue
+            found = self._compare(text, own, number)
+            now = 0
+            if found is not None:
+                now = _CONTAINED if found.contained else _NEAR
+                yield found
+            if now > was:
+                self._was[number] = now
+            elif rank >= MOST_COMPARED:
+                in_vain += 1
+                if in_vain == MOST_COMPARED:
+                    return
+
+    def _compare(self, text: str, own: NDArray[np.uint64], number: int) -> Alike | None:
+        """Compare a sequence in upper case, with all its hashes, with a held window."""
+        letters = self._letters.read(number)
+        other = sketch([letters], self.k).of(0)
+        share = count_shared(own, other) / min(len(own), len(other))
+        contained = share == 1 and _contained(text, letters.decode())
+        assert self.near is not None
+        if share < self.near or (contained and len(text) == len(letters)):
+            return None
+        return Alike(number, share, contained)
 
 
 def _contained(first: str, second: str) -> bool:

@@ -15,11 +15,15 @@ Of the last four a window counts as one, the first that holds. The last two are 
 where a share is given, since they cost time and memory.
 
 Validation is held, training streams. Memory for each validation window: 80 to 115 bytes for the
-first three kinds, 150 while tables grow; the last two take another 12 bytes, and 14 to 27 bytes, 40
+first three kinds, 150 while tables grow; the last two take another 17 bytes, and 14 to 27 bytes, 40
 while growing, for each sampled k-mer, of which there are about ``12 / near`` in the shortest
 windows and proportionally more in longer ones (`sketch.scale_for`): 1.1 kB in all at the peak for
 windows of 1,000 bp. The letters of validation are in a temporary file. None of it depends on the
 size of the training split.
+
+Validation windows are looked up by k-mers, and of one in more than 256 different windows the first
+256 are known. A window most of whose k-mers are like that may be overlooked where it is contained
+or near: if such a one was not found, the report says "at least", and how many there are.
 """
 
 import heapq
@@ -35,7 +39,7 @@ from numpy.typing import NDArray
 from helixlm.data.digests import NEW
 from helixlm.data.duplicates import LetterFile
 from helixlm.data.leak_index import HeldWindows
-from helixlm.data.sketch import K
+from helixlm.data.sketch import MOST_COPIES, K
 from helixlm.data.windows import Window
 from helixlm.seq.ops import reverse_complement
 
@@ -91,7 +95,13 @@ class LeakReport:
     near : float or None
         Share of k-mers from which two windows are near; None: that was not looked for.
     examples : tuple of Leak
-        Up to five pairs of each kind: those that share most, and the first among equals.
+        Up to five pairs of each kind: those that share most, and the first among equals. Where a
+        window is near more than 32 others, the likeliest 32 and those new to the report are looked
+        at.
+    num_hidden : int
+        Validation windows in which contained and near ones may have been overlooked, since more
+        than 256 others share their k-mers, and that have no leak so far: all counts are lower
+        bounds if it is above 0.
     """
 
     num_train: int
@@ -102,6 +112,7 @@ class LeakReport:
     num_leaking_validation: int
     near: float | None
     examples: tuple[Leak, ...]
+    num_hidden: int = 0
 
     @property
     def clean(self) -> bool:
@@ -119,11 +130,22 @@ class LeakReport:
         if self.clean:
             return (
                 f"clean: no leaks among {self.num_train:,} training and {self.num_validation:,} "
-                "validation windows"
+                f"validation windows{self._hidden}"
             )
         return (
-            f"leaks: {_part(self.num_leaking_train, self.num_train)} training and "
+            f"leaks: {'at least ' if self.num_hidden else ''}"
+            f"{_part(self.num_leaking_train, self.num_train)} training and "
             f"{_part(self.num_leaking_validation, self.num_validation)} validation windows"
+            f"{self._hidden}"
+        )
+
+    @property
+    def _hidden(self) -> str:
+        if not self.num_hidden:
+            return ""
+        return (
+            f" ({self.num_hidden:,} validation windows share their k-mers with more than "
+            f"{MOST_COPIES} others, and may be contained or near too)"
         )
 
     def __str__(self) -> str:
@@ -137,7 +159,8 @@ class LeakReport:
         (first, *others) = [f"{count:,} {words[kind]}" for kind, count in self.train.items()]
         counts = ", ".join([first.replace(" ", " training windows ", 1), *others])
         sizes = f"{self.num_train:,} training and {self.num_validation:,} validation windows"
-        return "\n".join([f"{sizes}: {counts}", *(f"  {leak}" for leak in self.examples)])
+        examples = [f"  {leak}" for leak in self.examples]
+        return "\n".join([f"{sizes}: {counts}{self._hidden}", *examples])
 
 
 def _part(count: int, total: int) -> str:
@@ -272,7 +295,7 @@ class _Tally:
 
     def report(self, near: float | None) -> LeakReport:
         """Say what was found."""
-        for kind in ("identical", "reverse complement"):
+        for kind in set(self._kinds) - {"overlapping"}:
             self._flags[kind] = self._held.spread(self._flags[kind])
         validation: dict[Kind, int] = {}
         by_sequence = np.zeros(len(self._held), np.bool_)
@@ -293,4 +316,5 @@ class _Tally:
             num_leaking_validation=int(leaking.sum()),
             near=near,
             examples=tuple(leak for kind in self._kinds for _, _, leak in worst[kind]),
+            num_hidden=int((self._held.hidden() & ~leaking).sum()),
         )

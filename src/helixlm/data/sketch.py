@@ -150,14 +150,22 @@ class SketchIndex:
         """Bytes of the table."""
         return self._keys.nbytes + self._numbers.nbytes
 
-    def add(self, number: int, hashes: NDArray[np.uint64]) -> None:
-        """Take the sketch of a sequence under a number below 2**32 - 1."""
+    def add(self, number: int, hashes: NDArray[np.uint64]) -> float:
+        """Take the sketch of a sequence under a number below 2**32 - 1.
+
+        Returns
+        -------
+        float
+            The share of its hashes that are known; others had `MOST_COPIES` copies before.
+        """
         while self._used + len(hashes) > _MOST_LOAD * len(self._keys):
             keys, numbers = self._keys, self._numbers
             self._keys = np.empty(2 * len(keys), np.uint32)
             self._numbers = np.full(2 * len(keys), _FREE, np.uint32)
             _move(keys, numbers, self._keys, self._numbers)
-        self._used += _insert(self._keys, self._numbers, hashes, np.uint32(number))
+        added = _insert(self._keys, self._numbers, hashes, np.uint32(number))
+        self._used += added
+        return added / max(1, len(hashes))
 
     def find(self, hashes: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """Return the sequences that share k-mers with a sketch.
@@ -179,11 +187,6 @@ class SketchIndex:
             self._counts = np.empty(len(self._found), np.int64)
         count = _collect(self._keys, self._numbers, hashes, self._found, self._counts)
         return self._found[:count].copy(), self._counts[:count].copy()
-
-
-def count_shared(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> int:
-    """Return how many hashes two sketches have in common."""
-    return int(_count_shared(first, second))
 
 
 @compiled
@@ -237,8 +240,8 @@ def _sample(
 
 
 @compiled
-def _count_shared(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> int:
-    """Count what two sorted arrays have in common."""
+def count_shared(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> int:
+    """Return how many hashes two sketches have in common."""
     i = j = shared = 0
     while i < len(first) and j < len(second):
         shared += first[i] == second[j]
