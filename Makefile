@@ -18,7 +18,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt pytest hypothesis datasets tensorboard ray
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt pytest hypothesis psutil datasets tensorboard ray
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.demo

@@ -1,30 +1,32 @@
 """Work on a Ray cluster of two nodes on this machine, one of which goes away."""
 
 import json
+import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
-from helixlm.compute import Compute, ComputeError, map_in_order
+from helixlm.compute import Compute, ComputeError, _check_same, map_in_order
 
 # In a process of its own, as Ray leaves threads and handlers behind.
 SCRIPT = textwrap.dedent(
     """
-    import hashlib, json, sys
+    import hashlib, json, sys, time
     from pathlib import Path
     from ray.cluster_utils import Cluster
     from helixlm.compute import Compute, map_in_order
     from helixlm.data import corpus_tasks
     from helixlm.data.prepare import prepare_corpus
-    from helixlm.data.sources import Source
-    from helixlm.data.splits import SplitConfig
-    from helixlm.data.windows import TinyDnabertWindows
-    from helixlm.errors import InputError
+    from helixlm.errors import HelixError, InputError
 
     folder = Path(sys.argv[1])
-    corpus_tasks.TASK_BP = 100_000
+    sys.path.insert(0, sys.argv[2])
+    from tests.compute_inputs import SETTINGS, TASK_BP, write_sources
+
+    corpus_tasks.TASK_BP = TASK_BP
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     node = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
@@ -42,13 +44,9 @@ SCRIPT = textwrap.dedent(
             node = None
 
     compute = Compute(ray=cluster.address)
-    settings = {
-        "windows": TinyDnabertWindows(block_bp=20_000),
-        "split": SplitConfig(by="block", block_bp=50_000),
-    }
-    source = Source(fasta=folder / "genome.fa")
-    prepare_corpus([source], folder / "one", **settings)
-    prepare_corpus([source], folder / "ray", **settings, compute=compute, progress=progress)
+    sources = write_sources(folder)
+    prepare_corpus(sources, folder / "one", **SETTINGS)
+    prepare_corpus(sources, folder / "ray", **SETTINGS, compute=compute, progress=progress)
     order = list(map_in_order(eval, [f"{n} ** 2" for n in range(20)], compute))
     try:
         raises = "(_ for _ in ()).throw(__import__('helixlm.errors').errors.InputError('x'))"
@@ -56,28 +54,47 @@ SCRIPT = textwrap.dedent(
         error = None
     except InputError as found:
         error = str(found)
+    port = int(cluster.address.rpartition(":")[2])
+    try:
+        list(map_in_order(abs, [1], Compute(ray=f"127.0.0.1:{port + 1}")))
+        other = None
+    except HelixError as found:
+        other = str(found)
+    same = list(map_in_order(abs, [-1], Compute(ray=f"127.0.0.1:{port}")))
+    late = folder / "late"
+    item = f"__import__('time').sleep(2) or open({str(late)!r}, 'x').close()"
+    results = map_in_order(eval, ["1", item, item], compute)
+    next(results)
+    results.close()
+    time.sleep(4)
     (folder / "found.json").write_text(json.dumps({
         "same": files(folder / "one") == files(folder / "ray"),
         "files": len(files(folder / "ray")),
         "removed": node is None,
         "order": order,
         "error": error,
+        "other": other.partition(", 1")[0],
+        "same_port": same,
+        "late": late.exists(),
     }))
     """
 )
 
 
 def test_two_nodes_of_which_one_dies_write_the_bytes_of_one_process(tmp_path):
-    genome = "".join("ACGTTGCATTGAC"[i % 13] for i in range(400_000))
-    (tmp_path / "genome.fa").write_text(f">a\n{genome}\n>b\n{genome[::-1]}\n>c\n{genome[5:]}\n")
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads((tmp_path / "found.json").read_text())
     assert found.pop("files") > 10
+    other = found.pop("other")
+    assert re.match(
+        r"--ray 127\.0\.0\.1:\d+: this process works on another Ray cluster already", other
+    )
     assert found == {
         "same": True, "removed": True, "order": [n**2 for n in range(20)], "error": "x",
+        "same_port": [1], "late": False,
     }  # fmt: skip
 
 
@@ -97,3 +114,23 @@ def test_without_ray_the_message_says_how_to_get_it(monkeypatch):
     with pytest.raises(Exception, match=r"pip install '.\[cluster\]'"):
         list(map_in_order(abs, [1], Compute(ray="auto")))
     assert issubclass(ComputeError, RuntimeError)
+
+
+@pytest.mark.parametrize(
+    ("asked", "same"),
+    [
+        ("10.0.0.1:6379", True),
+        ("10.0.0.1:6380", False),
+        ("10.0.0.2:6379", False),
+        ("127.0.0.1:6379", True),  # perhaps
+        ("auto", True),
+        ("local", True),
+        ("ray://10.0.0.9:10001", True),  # not known
+    ],
+)
+def test_which_cluster_is_another(asked, same):
+    if same:
+        _check_same(asked, "10.0.0.1:6379")
+        return
+    with pytest.raises(ComputeError, match=f"--ray {asked}: .* another Ray cluster .*, 10.0.0.1:6"):
+        _check_same(asked, "10.0.0.1:6379")

@@ -6,12 +6,20 @@ must be importable there, and what it depends on must be in its item, so that th
 and the order in which they finish change nothing.
 
 A worker that dies (out of memory, a machine that goes away) takes no result with it: its items are
-given to others, each at most `MOST_TRIES` times.
+given to others, see `MOST_TRIES`. A worker whose parent dies ends, whatever it is doing; items that
+write files do so under names of their own (`files.own_name`), as one that is given out again may
+still be in work elsewhere.
+
+Worker processes import the script that is run, so what it does is to stand below
+``if __name__ == "__main__":``.
 """
 
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -29,7 +37,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MOST_TRIES = 3
-"""how often an item is given out before the run ends, because its worker died each time"""
+"""How often an item is tried before the run ends, because its worker died each time: on a cluster
+in all; in processes after the first death, which may be another item's, each time alone."""
 WAITING_ITEMS = 2
 """items given out for each worker, so that none waits for the next"""
 
@@ -72,7 +81,8 @@ def map_in_order(
     Raises
     ------
     ComputeError
-        If a worker dies with the same item `MOST_TRIES` times, or the cluster cannot be reached.
+        If a worker dies with the same item `MOST_TRIES` times, or if the cluster cannot be reached
+        or this process works on another.
     """
     if compute.ray is not None:
         return _on_ray(function, items, compute.ray)
@@ -126,7 +136,7 @@ def _submit(pool: ProcessPoolExecutor, function: Callable[[Item], Result], item:
 
 def _alone(function: Callable[[Item], Result], item: Item) -> Result:
     """Work on an item in a process of its own, so that a death is surely this item's."""
-    for _ in range(MOST_TRIES - 1):
+    for _ in range(MOST_TRIES):
         with _pool(1) as pool:
             try:
                 return pool.submit(function, item).result()
@@ -135,18 +145,28 @@ def _alone(function: Callable[[Item], Result], item: Item) -> Result:
     raise ComputeError(
         f"a worker process died {MOST_TRIES} times on the same part of the work: the machine may "
         "have too little memory (use fewer workers), or the system's log says why it was killed; "
+        "or this is a script of yours whose work does not stand below 'if __name__ == "
+        '"__main__":\', which worker processes would begin again; '
         "what is finished is kept, and the same command goes on from there"
     )
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")  # threads of this process are not copied
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
 
 
-def _leave_interrupts() -> None:
-    """Let Ctrl-C reach the parent alone, which then ends the workers."""
+def _begin_worker() -> None:
+    """Let Ctrl-C reach the parent alone, which then ends the workers; end when it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)  # nothing is told to a parent that is gone
 
 
 def _call(function: Callable[[Item], Result], item: Item) -> Result:
@@ -161,11 +181,34 @@ def _check_answer(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
 
 
+def _check_same(address: str, at_work: str) -> None:
+    """Raise ComputeError if ``host:port`` is not the cluster that this process works on.
+
+    An address of loopback may be any of this machine's, so that only its port tells.
+    """
+    host, colon, port = address.rpartition(":")
+    if not (colon and port.isdigit()) or "://" in address:
+        return
+    other, _, other_port = at_work.rpartition(":")
+    try:
+        found = {socket.gethostbyname(host), socket.gethostbyname(other)}
+    except OSError:
+        found = {host, other}
+    loopback = any(name.startswith("127.") for name in found)
+    if port != other_port or (len(found) > 1 and not loopback):
+        raise ComputeError(
+            f"--ray {address}: this process works on another Ray cluster already, {at_work}: call "
+            "ray.shutdown() first, or give that address"
+        )
+
+
 def _on_ray(
     function: Callable[[Item], Result], items: Iterable[Item], address: str
 ) -> Iterator[Result]:
     ray = require("ray", "cluster")
-    if not ray.is_initialized():
+    if ray.is_initialized():
+        _check_same(address, ray.get_runtime_context().gcs_address)
+    else:
         try:
             _check_answer(address)
             ray.init(address=address, log_to_driver=False, logging_level="warning")
@@ -178,21 +221,25 @@ def _on_ray(
     waiting = WAITING_ITEMS * max(1, int(ray.cluster_resources().get("CPU", 1)))
     source = iter(items)
     calls: deque[Any] = deque()
-    while True:
-        for item in source:
-            calls.append(task.remote(function, item))
-            if len(calls) >= waiting:
-                break
-        if not calls:
-            return
-        try:
-            result = ray.get(calls.popleft())
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from error
-        except ray.exceptions.RayError as error:
-            raise ComputeError(
-                f"--ray {address}: the cluster could not finish a part of the work in {MOST_TRIES} "
-                f"tries ({type(error).__name__}: {error}); what is finished is kept, and the same "
-                "command goes on from there"
-            ) from error
-        yield result
+    try:
+        while True:
+            for item in source:
+                calls.append(task.remote(function, item))
+                if len(calls) >= waiting:
+                    break
+            if not calls:
+                return
+            try:
+                result = ray.get(calls.popleft())
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+            except ray.exceptions.RayError as error:
+                raise ComputeError(
+                    f"--ray {address}: the cluster could not finish a part of the work in "
+                    f"{MOST_TRIES} tries ({type(error).__name__}: {error}); what is finished is "
+                    "kept, and the same command goes on from there"
+                ) from error
+            yield result
+    finally:
+        for call in calls:
+            ray.cancel(call, force=True)  # otherwise one that is just beginning goes on

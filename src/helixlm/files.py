@@ -7,6 +7,8 @@ Comes in: paths. Nothing here knows what a file holds; folders that appear whole
 import contextlib
 import errno
 import os
+import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +17,8 @@ from helixlm.errors import StateError
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says when a disk or a quota is full."""
+PART = "part"
+"""ending of files that are not whole yet, see `own_name`"""
 
 
 @contextmanager
@@ -39,15 +43,15 @@ def replace_files(*paths: Path) -> Iterator[list[Path]]:
 
     Gives the path of a temporary file for each, as `replace_file` does. All are synced before the
     first is renamed, and if a rename fails those before it are taken back. A process that is
-    killed between two renames leaves what it had done, and the old files as ``.name.pid.old``.
+    killed between two renames leaves what it had done, and the old files as `own_name` says.
 
     Raises
     ------
     StateError
         If a file cannot be written, such as on a full disk. Its cause is the system's error.
     """
-    temporaries = [_beside(path, "part") for path in paths]
-    olds = [_beside(path, "old") for path in paths]
+    temporaries = [own_name(path, PART) for path in paths]
+    olds = [own_name(path, "old") for path in paths]
     try:
         try:
             for path in paths:
@@ -70,9 +74,23 @@ def replace_files(*paths: Path) -> Iterator[list[Path]]:
                 path.unlink(missing_ok=True)
 
 
-def _beside(path: Path, ending: str) -> Path:
-    """Name of a file of this process beside another."""
-    return Path(path).with_name(f".{Path(path).name}.{os.getpid()}.{ending}")
+def own_name(path: Path, ending: str) -> Path:
+    """Return a hidden name beside a file that no other process uses, on this machine or another.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    ending : str
+        What the name ends with, without the dot, such as `PART`.
+
+    Returns
+    -------
+    Path
+        A new one with each call.
+    """
+    own = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
+    return Path(path).with_name(f".{Path(path).name}.{own}.{ending}")
 
 
 def _rename(temporary: Path, path: Path, old: Path | None, undo: ExitStack) -> None:

@@ -1,9 +1,11 @@
 """The corpus: what the Parquet files hold, against the FASTA they were made from."""
 
+import contextlib
 import gzip
 import hashlib
 import importlib
 import json
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from helixlm.compute import Compute
 from helixlm.data import corpus_rows, corpus_tasks, window_files
+from helixlm.data import genome as genome_module
 from helixlm.data import prepare as prepare_module
 from helixlm.data.corpus import CorpusError, open_corpus
 from helixlm.data.duplicates import DuplicateConfig
@@ -20,10 +23,11 @@ from helixlm.data.fasta import FastaError
 from helixlm.data.genome import GenomeError
 from helixlm.data.leaks import check_leaks
 from helixlm.data.prepare import prepare_corpus
+from helixlm.data.records import letters_of
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import SplitConfig, SplitError
 from helixlm.data.weights import WeightConfig
-from helixlm.data.window_files import CorpusSplit
+from helixlm.data.window_files import CorpusSplit, WindowWriter
 from helixlm.data.windows import (
     DnabertWindows,
     FixedWindows,
@@ -337,6 +341,68 @@ def test_an_interrupted_run_goes_on_with_what_is_finished(fasta, tmp_path, monke
     assert all_bytes(tmp_path / "corpus") == all_bytes(tmp_path / "whole")
     places = [(name, start) for name in GENOME for start in range(0, len(GENOME[name]), 2000)]
     assert sorted(cuts) == sorted([*places, cuts[3]])  # only the one that failed was cut twice
+
+
+def test_two_workers_on_the_same_part_do_not_disturb_each_other(tmp_path, monkeypatch):
+    """As when one was taken for dead, and its work was given to the other."""
+    monkeypatch.setattr(window_files, "ROW_GROUP_WINDOWS", 5)
+    windows = [Window("a", n, n + 4, "+", "ACGT") for n in range(10)]
+    with contextlib.ExitStack() as stack:
+        first, second = (
+            stack.enter_context(WindowWriter(tmp_path, "train", "", "", 0)) for _ in range(2)
+        )
+        for writer, part in ((first, windows[:5]), (second, windows), (first, windows[5:])):
+            for window in part:
+                writer.add(window)
+        shards = [second.finish()]
+        content = (tmp_path / "train" / "00000.parquet").read_bytes()
+        assert shards[0].sha256 == hashlib.sha256(content).hexdigest()
+        shards.append(first.finish())
+    assert shards[0] == shards[1]
+    assert all_bytes(tmp_path) == {"train/00000.parquet": content}
+
+
+@pytest.mark.parametrize("kind", ["fasta", "cds"])
+def test_letters_that_another_worker_has_written_meanwhile(fasta, tmp_path, monkeypatch, kind):
+    source = Source(**{kind: fasta})
+    write = genome_module.new_folder
+    others = []
+
+    def new_folder(folder):
+        if not others:
+            others.append(folder)
+            prepare_module._read_genome((source, folder))
+            shutil.copytree(folder, tmp_path / "other")
+            shutil.rmtree(folder)
+
+            @contextlib.contextmanager
+            def late():
+                with write(folder) as partial:
+                    yield partial
+                    shutil.copytree(tmp_path / "other", folder)
+
+            return late()
+        return write(folder)
+
+    monkeypatch.setattr(genome_module, "new_folder", new_folder)
+    found = letters_of(prepare_module._read_genome((source, tmp_path / "letters")))
+    assert {name: found.letters(name).tobytes().decode() for name in found.contigs} == GENOME
+
+
+def test_letters_are_not_read_again_for_other_settings(fasta, tmp_path, monkeypatch, caplog):
+    whole = prepare(fasta, tmp_path / "whole", seed=6)
+
+    def failing(*_):
+        raise OSError("the cable came loose")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare_module, "plan_tasks", failing)
+        with pytest.raises(OSError, match="the cable came loose"):
+            prepare(fasta, tmp_path / "corpus")
+    monkeypatch.setattr(genome_module, "iter_blocks", failing)
+    assert prepare(fasta, tmp_path / "corpus", seed=6) == whole
+    assert "seed (5 there, 6 now); what it had finished is removed, but for genomes" in caplog.text
+    assert all_bytes(tmp_path / "corpus") == all_bytes(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("limit", [0, 100, 2000])

@@ -332,6 +332,21 @@ def test_windows_that_repeat_others_are_left_out(tmp_path, remove):
     assert sum(tally.windows for tally in manifest.sources[0].tallies.values()) == 50
 
 
+def test_what_duplicates_count_under(fasta, tmp_path):
+    """The haplotypes of a window are often the same: in training and in validation."""
+    source = Source(fasta=fasta, vcf=write_vcf(tmp_path / "people.vcf"))
+    settings = {"windows": FixedWindows(length_bp=50), "split": SPLIT}
+    all_rows = prepare_corpus([source], tmp_path / "all", **settings)
+    unique = prepare_corpus(
+        [source], tmp_path / "unique", **settings, duplicates=DuplicateConfig(remove="exact")
+    )
+    for split in ("train", "validation"):
+        before, after = (found.sources[0].tallies[split] for found in (all_rows, unique))
+        assert after.dropped["duplicate"] == 50 * (before.windows - after.windows) > 0
+        assert after.variants == before.variants
+        assert after.skipped_variants == before.skipped_variants
+
+
 def test_weights_leave_out_and_copy_both_haplotypes_of_a_window(fasta, tmp_path):
     vcf = write_vcf(tmp_path / "people.vcf")
     regions = tmp_path / "regions.bedgraph"

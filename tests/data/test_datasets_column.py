@@ -4,6 +4,8 @@ import csv
 import gc
 import json
 import logging
+import os
+import subprocess
 import sys
 
 import pyarrow as pa
@@ -136,6 +138,32 @@ def test_a_name_that_is_nowhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DatasetError, match=r"nowhere: .*\(neither a file nor found on the hub\)"):
         next(iter_column("no/such/nowhere"))
+
+
+def test_a_hub_that_cannot_be_reached_is_no_fault_of_the_input(tmp_path):
+    """Offline, as `datasets` itself says it, in a process that has not set it up otherwise."""
+    script = "from helixlm.data.datasets_column import iter_column; next(iter_column('some/where'))"
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    said = done.stderr.splitlines()[-1]
+    assert "StateError: some/where: reading from the hub broke off (" in said
+    assert "what is finished is kept; run the same command again" in said
+
+
+@pytest.mark.parametrize("error", [ConnectionError, TimeoutError])
+def test_a_hub_that_goes_away_in_between(monkeypatch, error):
+    def rows():
+        yield ROWS[0]
+        raise error("no route")
+
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: rows())
+    found = iter_column("a/b", "sequence")
+    assert next(found).sequence == "ATGCCC"
+    with pytest.raises(StateError, match=r"a/b: reading from the hub broke off \(no route\)"):
+        next(found)
 
 
 def test_the_install_line(monkeypatch):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from helixlm.data.unfinished import PLAN, SCRATCH, unfinished_folder
 from helixlm.errors import StateError
+from helixlm.files import PART, own_name
 
 
 class Plan(BaseModel):
@@ -42,13 +44,52 @@ def test_parts_outlive_an_error_if_the_plan_is_the_same(tmp_path):
     assert names(tmp_path / "out") == ["part"]
 
 
-def test_parts_of_another_plan_are_removed(tmp_path):
+def test_parts_of_another_plan_are_removed(tmp_path, caplog):
     with pytest.raises(RuntimeError), unfinished_folder(tmp_path / "out", Plan(what="a")) as work:
         (work / "train").mkdir()
         (work / "train" / "part").write_text("1")
         raise RuntimeError
+    caplog.clear()
     with unfinished_folder(tmp_path / "out", Plan(what="b")) as work:
         assert names(work) == [PLAN, SCRATCH]
+    assert caplog.messages == [
+        f"{tmp_path}/.out.unfinished: an earlier run did not end, and had other inputs or "
+        "settings: what ('a' there, 'b' now); what it had finished is removed"
+    ]
+
+
+class Settings(BaseModel):
+    files: tuple[str, ...] = ("a.fa",)
+    sizes: dict[str, int | None]
+
+
+@pytest.mark.parametrize(("files", "stays"), [(("a.fa",), True), (("b.fa",), False)])
+def test_what_depends_on_equal_fields_stays(tmp_path, caplog, files, stays):
+    kept = {"letters": ("files",), "never": ("sizes",), "absent": ()}
+    first = Settings(sizes={"a": 1, "b": 2})
+    output = tmp_path / "out"
+    with pytest.raises(RuntimeError), unfinished_folder(output, first, kept) as work:
+        for name in ("train", f"{SCRATCH}/letters", f"{SCRATCH}/never"):
+            (work / name).mkdir()
+            (work / name / "part").write_text("1")
+        raise RuntimeError
+    caplog.clear()
+    with unfinished_folder(output, Settings(files=files, sizes={"a": 1, "c": 3}), kept) as work:
+        letters = [f"{SCRATCH}/letters", f"{SCRATCH}/letters/part"] if stays else []
+        assert names(work) == [PLAN, SCRATCH, *letters]
+    differing = "sizes.b (2 there, None now), sizes.c (None there, 3 now)"
+    assert (differing if stays else f"files, {differing}") in caplog.text
+    assert ("but for letters" in caplog.text) == stays
+
+
+def test_a_kill_while_another_plan_is_removed_leaves_no_plan(tmp_path, monkeypatch):
+    output, work = tmp_path / "out", tmp_path / ".out.unfinished"
+    with pytest.raises(RuntimeError), unfinished_folder(output, Plan(what="a")):
+        raise RuntimeError
+    monkeypatch.setattr(shutil, "rmtree", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt), unfinished_folder(output, Plan(what="b")):
+        pass
+    assert names(work) == [SCRATCH]
 
 
 def test_parts_outlive_a_kill(tmp_path):
@@ -67,6 +108,18 @@ with unfinished_folder(Path({str(tmp_path / "out")!r}), Plan(what="a")) as work:
     assert done.returncode == -signal.SIGKILL
     with unfinished_folder(tmp_path / "out", Plan(what="a")) as work:
         assert (work / "part").read_text() == "1"
+
+
+def test_what_dead_processes_left_half_written_is_removed(tmp_path):
+    output = tmp_path / "out"
+    with pytest.raises(RuntimeError), unfinished_folder(output, Plan(what="a")) as work:
+        (work / "train").mkdir()
+        own_name(work / "train" / "a.parquet", PART).write_text("1")
+        raise RuntimeError
+    with unfinished_folder(output, Plan(what="a")) as work:
+        assert names(work) == [PLAN, SCRATCH, "train"]
+        own_name(work / "train" / "a.parquet", PART).write_text("1")
+    assert names(output) == ["train"]
 
 
 def test_two_runs_cannot_work_on_one_folder(tmp_path):

@@ -79,7 +79,7 @@ class CorpusSource(BaseModel, frozen=True, extra="forbid"):
     inputs: tuple[InputFile, ...]
     others: tuple[OtherFile, ...]
     tallies: dict[str, Tally]
-    """By split; what was dropped stands in "train"."""
+    """By split; what was dropped stands in "train", and duplicates in the split that lost them."""
 
     @property
     def files(self) -> tuple[InputFile | OtherFile, ...]:

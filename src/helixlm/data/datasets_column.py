@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from helixlm.data.fasta_stream import LEGAL, letter_hint
-from helixlm.errors import InputError, require
+from helixlm.errors import HelixError, InputError, StateError, require
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def iter_column(
         If the dataset cannot be read, is empty, has no such split or column, if no column or
         several hold DNA and none was named, or if a sequence holds another letter.
     StateError
-        If the package `datasets` is not installed.
+        If the package `datasets` is not installed, or the hub does not answer.
     """
     rows = _rows(_open(require("datasets", "datasets"), source, split), source)
     if column is None:
@@ -169,7 +169,14 @@ def _listed(names: Mapping[str, Any] | list[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _unreadable(source: str | Path, error: Exception) -> DatasetError:
+def _unreadable(source: str | Path, error: Exception) -> HelixError:
+    """Return the dataset's fault, or what passes: a hub that cannot be reached just now."""
     reason = str(error).strip().split("\n")[0]
+    passes = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+    if passes and not Path(source).exists():
+        return StateError(
+            f"{source}: reading from the hub broke off ({reason}): what is finished is kept; run "
+            "the same command again when the hub can be reached"
+        )
     where = "a file or folder" if Path(source).exists() else "neither a file nor found on the hub"
     return DatasetError(f"{source}: cannot be read as a dataset ({where}): {reason}")

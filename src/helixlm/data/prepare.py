@@ -19,6 +19,7 @@ from helixlm.data.corpus_plan import Plan, made_before, stamps
 from helixlm.data.corpus_rows import VariantConfig
 from helixlm.data.corpus_splits import hold_out
 from helixlm.data.corpus_tasks import (
+    GENOMES,
     JOB,
     Job,
     TaskItem,
@@ -45,9 +46,13 @@ from helixlm.data.unfinished import SCRATCH, unfinished_folder
 from helixlm.data.unique_rows import write_unique
 from helixlm.data.weights import WeightConfig, plan_weights
 from helixlm.data.windows import TinyDnabertWindows, WindowConfig
+from helixlm.errors import StateError
 from helixlm.files import replace_file
 
 Progress = Callable[[int, int | None], None]
+
+LETTERS_DEPEND_ON = ("helixlm_version", "sources", "files")
+"""fields of `Plan`: with these equal, the letters of an earlier run are used"""
 
 
 def prepare_corpus(
@@ -145,7 +150,7 @@ def prepare_corpus(
                 draws=plan.variants.draws,
             )
     maker = _Maker(plan, compute or Compute(), progress)
-    with unfinished_folder(output, plan) as work:
+    with unfinished_folder(output, plan, {GENOMES: LETTERS_DEPEND_ON}) as work:
         manifest = maker.make(work)
         if stamps(sources) != plan.files:
             raise CorpusError(f"{output}: an input file changed while it was read: run again")
@@ -239,5 +244,17 @@ class _Maker:
 
 
 def _read_genome(item: tuple[Source, Path]) -> Genome | Records:
+    """Write the letters of a genome, which another worker may have done meanwhile."""
     source, folder = item
-    return Genome.from_fasta(source.fasta, folder) if source.fasta else write_records(*item)
+    try:
+        return _write_letters(source, folder)
+    except StateError:
+        if not (folder / MANIFEST).exists():
+            raise
+        return _write_letters(source, folder)
+
+
+def _write_letters(source: Source, folder: Path) -> Genome | Records:
+    if source.fasta:
+        return Genome.from_fasta(source.fasta, folder)
+    return write_records(source, folder)

@@ -107,7 +107,8 @@ def write_records(source: Source, folder: Path) -> Records:
     GenomeError
         If two records have the same name.
     StateError
-        If the disk is full, or the package `datasets` is needed and not installed.
+        If the disk is full, if the package `datasets` is needed and not installed, or if the hub
+        does not answer.
     """
     table = _table_of(folder)
     if not (table.is_file() and (folder / MANIFEST).is_file()):

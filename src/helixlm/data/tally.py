@@ -33,9 +33,10 @@ class Tally(BaseModel):
     dropped: dict[str, int] = {}
     """Bases in no window, or of windows that are left out, by reason (`windows.DROP_REASONS`)."""
     variants: dict[str, int] = {}
-    """Alleles applied to haplotypes, by kind."""
+    """Alleles applied to haplotypes, by kind; once for each haplotype that was made, be it a
+    duplicate that is left out then, or one that weights copy."""
     skipped_variants: dict[str, int] = {}
-    """Alleles not applied, by reason."""
+    """Alleles not applied, by reason; counted as `variants` are."""
 
 
 class Counting:

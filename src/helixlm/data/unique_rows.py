@@ -37,7 +37,8 @@ def write_unique(
     Returns
     -------
     list of TaskResult
-        What is written now, with copies. Stretches that are left out count as dropped.
+        What is written now, with copies. Stretches that are left out count as dropped, in their own
+        split; variants are those of all rows that were made.
     """
     order = [(split, number) for split in reversed(SPLITS) for number in range(len(results))]
     rows = (row for split, number in order for row in _rows(work, split, results[number]))

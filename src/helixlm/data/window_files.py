@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 from helixlm.data.folder import FileRecord, file_sha256
 from helixlm.data.windows import Window
 from helixlm.errors import StateError
+from helixlm.files import PART, own_name
 
 ROW_GROUP_WINDOWS = 16_384
 """Rows that are compressed and read together: about 10 Mbp."""
@@ -81,7 +82,7 @@ class WindowWriter(contextlib.AbstractContextManager["WindowWriter"]):
         self.species = species
         self.assembly = assembly
         self._file = f"{split}/{number:05d}.parquet"
-        self._part = folder / split / f".{number:05d}.part"  # until it is whole
+        self._part = own_name(folder / self._file, PART)  # until it is whole
         self._rows: list[Window] = []  # not written yet
         self._rows_bases = 0
         self._rows_hash = hashlib.sha256(f"{species}\t{assembly}\t{split}\n".encode())
@@ -93,7 +94,7 @@ class WindowWriter(contextlib.AbstractContextManager["WindowWriter"]):
         if self._parquet is not None:  # after an error only: finish() has closed it otherwise
             with contextlib.suppress(OSError):
                 self._parquet.close()
-            self._part.unlink(missing_ok=True)
+        self._part.unlink(missing_ok=True)
 
     def add(self, window: Window) -> None:
         """Take one window."""
@@ -148,14 +149,16 @@ class WindowWriter(contextlib.AbstractContextManager["WindowWriter"]):
             return None
         self._parquet.close()
         self._parquet = None
-        path = self._part.rename(self.folder / self._file)
-        return CorpusShard(
+        # Of what this process wrote, before another that has the same work can replace it.
+        shard = CorpusShard(
             file=self._file,
-            bytes=path.stat().st_size,
-            sha256=file_sha256(path),
+            bytes=self._part.stat().st_size,
+            sha256=file_sha256(self._part),
             windows=self._written_rows,
             bases=self._written_bases,
         )
+        self._part.replace(self.folder / self._file)
+        return shard
 
     @property
     def rows_sha256(self) -> str:
