@@ -8,10 +8,15 @@ from itertools import accumulate
 import pysam
 import pysam.bcftools
 import pytest
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from tests.data.record_files import Cds, write_cds
 
-from helixlm.data import corpus_rows, genome_files
+from helixlm.data import corpus_rows, corpus_tasks, genome_files
 from helixlm.data.bed import BedError
-from helixlm.data.corpus import open_corpus
+from helixlm.data.coding import splice
+from helixlm.data.corpus import CorpusError, open_corpus
 from helixlm.data.corpus_rows import VariantConfig
 from helixlm.data.duplicates import DuplicateConfig
 from helixlm.data.prepare import prepare_corpus
@@ -19,7 +24,18 @@ from helixlm.data.simulate import load_world, simulate, small_config
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import SplitConfig
 from helixlm.data.vcf import VcfError
-from helixlm.data.windows import CodingWindows, FeatureWindows, FixedWindows, PieceWindows
+from helixlm.data.windows import (
+    CodingWindows,
+    FeatureWindows,
+    FixedWindows,
+    PieceWindows,
+    TinyDnabertWindows,
+    base,
+    coding,
+    cut,
+)
+from helixlm.errors import StateError
+from helixlm.pipeline.prepare import prepare
 from helixlm.rng import CounterRng
 from helixlm.seq.ops import reverse_complement
 
@@ -355,3 +371,198 @@ def test_weights_leave_out_and_copy_both_haplotypes_of_a_window(fasta, tmp_path)
         for manifest in (manifests["plain"], left_out, manifests["weighed"])
     ]
     assert applied[0] - applied[1] == applied[2]
+
+
+KINDS_WITHOUT_OVERLAP = {
+    "fixed": FixedWindows(length_bp=70),
+    "tinydnabert": TinyDnabertWindows(min_bp=20, max_bp=60, block_bp=300),
+    "coding": CodingWindows(),
+    "features": FeatureWindows(of="gene_start", upstream_bp=0, downstream_bp=40),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_WITHOUT_OVERLAP)
+@pytest.mark.parametrize("with_bed", [False, True])
+@hypothesis_settings(
+    deadline=None,
+    max_examples=6,
+    phases=[Phase.explicit, Phase.generate],  # to shrink corpora takes minutes
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(st.tuples(st.integers(1, 900), st.integers(40, 2500)), min_size=9, max_size=20),
+    st.lists(st.tuples(st.integers(1, 900), st.integers(100, 3000)), min_size=9, max_size=20),
+)
+def test_each_base_is_in_a_window_or_dropped_once(
+    fasta, tmp_path_factory, monkeypatch, kind, with_bed, genes, intervals
+):
+    """However small the parts are, and whatever reaches over their borders."""
+    monkeypatch.setattr(corpus_tasks, "TASK_BP", 700)
+    monkeypatch.setattr(base, "CHUNK_BP", 700)
+    monkeypatch.setattr(coding, "CHUNK_BP", 700)
+    folder = tmp_path_factory.mktemp("law")
+    inside = {*places(intervals)} if with_bed else {(name, 0, LENGTH) for name in GENOME}
+    files = {}
+    if with_bed:
+        files["bed"] = folder / "some.bed"
+        files["bed"].write_text("".join(f"{c}\t{a}\t{b}\n" for c, a, b in inside))
+    if kind in ("coding", "features"):
+        files["gff"] = folder / "genes.gff3"
+        row = "{0}\t.\t{3}\t{1}\t{2}\t.\t+\t0\tID={3}{0}{1}\n"
+        files["gff"].write_text(
+            "##gff-version 3\n"
+            + "".join(
+                row.format(contig, start + 1, end, what)
+                for contig, start, end in places([*genes, (1, 40), (1, 40)])
+                for what in ("gene", "CDS")
+            )
+        )
+    source = Source(fasta=fasta, **files)
+    split = SplitConfig(by="block", block_bp=LENGTH, validation_fraction=0.4)
+    try:
+        manifest = prepare_corpus(
+            [source], folder / "c", windows=KINDS_WITHOUT_OVERLAP[kind], split=split
+        )
+    except CorpusError:  # nothing lies whole in an interval of one of the splits
+        return
+    rows = rows_of(folder / "c")
+    for row in rows:
+        assert any(c == row.contig and a <= row.start <= row.end <= b for c, a, b in inside)
+        assert row.sequence == GENOME[row.contig][row.start : row.end]
+    bases = sum(row.end - row.start for row in rows)
+    assert bases + sum(manifest.dropped_bases.values()) == 3 * LENGTH
+    assert manifest.dropped_bases["outside"] == 3 * LENGTH - sum(b - a for _, a, b in inside)
+
+
+def places(drawn):
+    """Intervals that follow one another on the contigs with a gap of so many bases each."""
+    numbers = iter(drawn)
+    for contig in GENOME:
+        at = 0
+        for gap, length in numbers:
+            if at + gap + length > LENGTH:
+                break
+            yield contig, at + gap, at + gap + length
+            at += gap + length
+
+
+def test_intervals_restrict_what_is_made_from_an_annotation(fasta, tmp_path):
+    gff, bed = tmp_path / "genes.gff3", tmp_path / "some.bed"
+    genes = {"chr1": [(100, 190), (300, 390)], "chr2": [(100, 190)], "chr3": [(100, 190)]}
+    gff.write_text(
+        "##gff-version 3\n"
+        + "".join(
+            f"{contig}\t.\t{kind}\t{start + 1}\t{end}\t.\t-\t0\tID={kind}{contig}{start}\n"
+            for contig, found in genes.items()
+            for start, end in found
+            for kind in ("gene", "CDS")
+        )
+    )
+    bed.write_text("chr1 0 200\nchr1 150 250\nchr1 301 400\nchr2 0 191\n")
+    source = Source(fasta=fasta, gff=gff, bed=bed)
+    around = FeatureWindows(of="gene_start", upstream_bp=1, downstream_bp=5)
+    found = {}
+    for name, windows in (("coding", CodingWindows()), ("features", around)):
+        manifest = prepare_corpus([source], tmp_path / name, windows=windows, split=SPLIT)
+        found[name] = [(row.contig, row.start, row.end) for row in rows_of(tmp_path / name)]
+        assert manifest.dropped_bases["outside"] == 3 * LENGTH - 250 - 99 - 191
+        assert [file.kind for file in manifest.sources[0].others] == ["gff", "bed"]
+    assert found["coding"] == [("chr1", 100, 190), ("chr2", 100, 190)]
+    assert found["features"] == [("chr1", 185, 191), ("chr1", 385, 391), ("chr2", 185, 191)]
+
+
+def test_an_annotation_that_is_not_used_is_left_alone(fasta, tmp_path):
+    gff = tmp_path / "genes.gff3"
+    gff.write_text("not GFF3")
+    source = Source(fasta=fasta, gff=gff)
+    windows = FixedWindows(length_bp=200)
+    manifest = prepare_corpus([source], tmp_path / "c", windows=windows, split=SPLIT)
+    assert manifest.sources[0].others == ()
+    gff.write_text("changed")
+    assert prepare_corpus([source], tmp_path / "c", windows=windows, split=SPLIT) == manifest
+    with pytest.raises(SourceError, match=r"genes.gff3: found an annotation and windows of the ki"):
+        prepare("tinydnabert", fasta=[fasta], gff=gff, output=tmp_path / "d")
+
+
+def test_an_empty_line_has_no_window_around_it(fasta, tmp_path):
+    bed = tmp_path / "starts.bed"
+    bed.write_text("chr1\t50\t51\nchr1\t70\t70\nchr2\t50\t51\n")
+    windows = FeatureWindows(of="bed", upstream_bp=5, downstream_bp=5)
+    source = Source(fasta=fasta, bed=bed)
+    with pytest.raises(BedError, match=r"starts.bed:2: chr1:70-70 is empty, expected at least 1"):
+        prepare_corpus([source], tmp_path / "c", windows=windows, split=SPLIT)
+
+
+def test_files_of_a_genome_are_read_once_however_many_contigs(tmp_path, monkeypatch):
+    fasta, bed = tmp_path / "many.fa", tmp_path / "many.bed"
+    fasta.write_text("".join(f">s{i}\n{GENOME['chr1'][:100]}\n" for i in range(300)))
+    bed.write_text("".join(f"s{i}\t0\t90\n" for i in range(300)))
+    given = Counter()
+
+    def count(letters, contig, windows, *arguments, features=(), **others):
+        given[contig] += len(features)
+        return cut(letters, contig, windows, *arguments, features=features, **others)
+
+    monkeypatch.setattr(corpus_rows, "cut", count)
+    windows = FeatureWindows(of="bed", upstream_bp=0, downstream_bp=5)
+    prepare_corpus([Source(fasta=fasta, bed=bed)], tmp_path / "c", windows=windows)
+    assert given == {f"s{i}": 1 for i in range(300)}
+
+
+def test_coding_regions_are_spliced_once(fasta, tmp_path, monkeypatch):
+    gff = tmp_path / "genes.gff3"
+    row = "{0}\t.\tCDS\t{1}\t{2}\t.\t+\t0\tID={0}{1}\n"
+    text = "".join(row.format(c, i + 1, i + 90) for c in GENOME for i in range(0, 5900, 100))
+    gff.write_text("##gff-version 3\n" + text)
+    monkeypatch.setattr(corpus_tasks, "TASK_BP", 700)
+    monkeypatch.setattr(coding, "CHUNK_BP", 700)
+    spliced = Counter()
+
+    def count(region, *others):
+        spliced[region.transcript_id] += 1
+        return splice(region, *others)
+
+    monkeypatch.setattr(corpus_rows, "splice", count)
+    source = Source(fasta=fasta, gff=gff)
+    prepare_corpus([source], tmp_path / "c", windows=CodingWindows(), split=SPLIT)
+    assert len(spliced) == 177
+    assert set(spliced.values()) == {1}
+
+
+def test_contigs_that_are_left_out_are_in_no_split(fasta, tmp_path):
+    split = SplitConfig(validation_contigs=("chr2",), left_out=("*r3", "*_alt"))
+    windows = FixedWindows(length_bp=200)
+    manifest = prepare_corpus([Source(fasta=fasta)], tmp_path / "c", windows=windows, split=split)
+    assert {row.contig for row in rows_of(tmp_path / "c")} == {"chr1", "chr2"}
+    assert {k: v for k, v in manifest.dropped_bases.items() if v} == {"left_out": LENGTH}
+    records = write_cds(
+        tmp_path / "a.fa", [Cds(f"T{i}", "ACGT", (f"{i % 4}", i, i + 9, "+")) for i in range(20)]
+    )
+    split = SplitConfig(validation_contigs=("1",), left_out=("3",))
+    source = Source(cds=records)
+    manifest = prepare_corpus([source], tmp_path / "d", windows=CodingWindows(), split=split)
+    assert {row.contig for row in rows_of(tmp_path / "d")} == {"0", "1", "2"}
+    assert manifest.dropped_bases["left_out"] == 5 * 4
+
+
+def test_the_order_of_files_with_genotypes_plays_no_part(fasta, tmp_path):
+    text = gzip.decompress(write_vcf(tmp_path / "people.vcf").read_bytes()).decode()
+    lines = text.splitlines(keepends=True)
+    files = []
+    for contig, other in (("chr1", "chr2"), ("chr2", "chr1")):
+        files.append(tmp_path / f"{contig}.vcf")
+        files[-1].write_text("".join(x for x in lines if not x.startswith(f"{other}\t")))
+    regions = tmp_path / "regions.bedgraph"
+    regions.write_text("chr1 0 1000 2\n")
+    settings = {"windows": FixedWindows(length_bp=200), "split": SPLIT}
+
+    def make(name, order):
+        source = Source(fasta=fasta, vcf=tuple(order), weights=regions)
+        return prepare_corpus([source], tmp_path / name, **settings)
+
+    manifest = make("c", files)
+    assert make("c", files[::-1]) == manifest
+    assert make("d", files[::-1]).corpus_sha256 == manifest.corpus_sha256
+    files[0].write_text(files[0].read_text().replace("1|1", "1|0", 1))
+    with pytest.raises(StateError, match="made before with other inputs or settings: SHA-256 of"):
+        make("c", files[::-1])

@@ -5,7 +5,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from tests.data.record_files import Cds, letters, write_cds
 
-from helixlm.data.corpus_splits import IN_BOTH, hold_out
+from helixlm.data.corpus_splits import IN_BOTH, LEFT_OUT, hold_out
 from helixlm.data.genome import Genome
 from helixlm.data.records import write_records
 from helixlm.data.sources import Source
@@ -127,3 +127,54 @@ def test_one_loose_record_beside_chromosomes_is_for_training(tmp_path):
     got = splits_of(records, config)
     assert got["loose"] == TRAIN
     assert list(got.values()).count(VALIDATION) == 5
+
+
+@pytest.mark.parametrize("by", ["contig", "block", "group"])
+def test_what_is_left_out_plays_no_part_in_the_draw(tmp_path, by):
+    config = SplitConfig(by=by, block_bp=200, validation_fraction=0.3)
+    found = [
+        Cds(f"T{i}", letters(i, 300), (f"{i % 5}", 9 * i, 9 * i + 300, "+")) for i in range(30)
+    ]
+    found += [Cds(f"L{i}", letters(f"l{i}", 300)) for i in range(9)]
+    others = [Cds(f"A{i}", letters(f"a{i}", 300), ("2_alt", i, i + 300, "+")) for i in range(9)]
+    others += [Cds("L_alt", letters("other", 300))]
+    mixed = [record for pair in zip(others, found, strict=False) for record in pair] + found[10:]
+    contigs = {f"c{i}": letters(f"c{i}", 2000) for i in range(6)}
+    alt = {"c2_alt": contigs["c1"][:900] + contigs["c2"], "c3_alt": letters("alt", 900)}
+    fasta = {}
+    for name, texts in (("plain", contigs), ("more", alt | contigs)):
+        fasta[name] = tmp_path / f"{name}.fa"
+        fasta[name].write_text("".join(f">{key}\n{text}\n" for key, text in texts.items()))
+    without = {
+        "g:": Genome.from_fasta([fasta["plain"]], tmp_path / "p"),
+        "r:": open_cds(tmp_path / "a", found),
+    }
+    more = {
+        "g:": Genome.from_fasta([fasta["more"]], tmp_path / "m"),
+        "r:": open_cds(tmp_path / "b", mixed),
+    }
+    left_out = config.model_copy(update={"left_out": ("*_alt", "*_fix")})  # _fix matches nothing
+    for seed in range(3):
+        expected, got = hold_out(without, config, seed), hold_out(more, left_out, seed)
+        assert got.contigs == expected.contigs
+        assert got.validation_contigs == expected.validation_contigs
+        splits = [
+            dict(zip(genomes["r:"].genome.contigs, held_out.records[1], strict=True))
+            for genomes, held_out in ((without, expected), (more, got))
+        ]
+        assert splits[1] == splits[0] | {record.name: LEFT_OUT for record in others}
+
+
+def test_leaving_out_too_much_is_refused(tmp_path):
+    path = tmp_path / "a.fa"
+    path.write_text(">NW_1\nACGT\n>NW_2\nACGT\n")
+    genomes = {"": Genome.from_fasta([path], tmp_path / "g")}
+    with pytest.raises(
+        SplitError, match=r"split.left_out: NT_\*, NW_\* matches all contigs \(NW_1"
+    ):
+        hold_out(genomes, SplitConfig(left_out=("NT_*", "NW_*")), 0)
+    config = SplitConfig(validation_contigs=("NW_1",), left_out=("*_1",))
+    with pytest.raises(
+        SplitError, match=r"validation_contigs: NW_1 matches split.left_out \(\*_1\)"
+    ):
+        hold_out(genomes, config, 0)

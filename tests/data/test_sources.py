@@ -90,6 +90,10 @@ def test_a_list_is_read_with_paths_beside_it(folder):
             "genome 1: found vcf and gff beside cds, and no genome that they have coordinates of",
         ),
         ("- {dataset: a/b, bed: some.bed}", "found bed beside dataset, and no genome"),
+        (
+            "- {fasta: one.fa, weight: .inf}",
+            "genome 1: weight: found inf: Input should be a finite",
+        ),
         ("- {fasta: one.fa, column: x}", "found column or dataset_split, expected a dataset with"),
         ("- {cds: one.fa, dataset_split: test}", "found column or dataset_split, expected a datas"),
         (
@@ -134,13 +138,15 @@ def test_files_of_a_source(folder):
     )
 
 
-def record(folder, names):
+def record(folder, names, assemblies=(), accessions=()):
     """Write the manifest that `helixlm download` leaves beside files."""
+    assemblies, accessions = dict(assemblies), dict(accessions)
     files = [
         {
             "file": name, "bytes": 1, "sha256": hashlib.sha256(b"x").hexdigest(), "name": name,
             "species": species, "group": "fungi", "weight": 0.5, "manifest": "m", "url": "u",
-            "accession": "", "assembly": "a1", "md5": "", "checked": "", "etag": "",
+            "accession": accessions.get(name, ""), "assembly": assemblies.get(name, "a1"),
+            "md5": "", "checked": "", "etag": "",
             "last_modified": "",
         }
         for name, species in names.items()
@@ -182,4 +188,44 @@ def test_downloads_without_sequence(folder):
         read_sources(folder)
     record(folder, {})
     with pytest.raises(SourceError, match="no FASTA or 2bit file of any species"):
+        read_sources(folder)
+
+
+def test_several_genomes_of_a_species_are_not_one(folder):
+    names = dict.fromkeys(("one.fa", "two.fa.gz", "people.vcf.gz"), "A")
+    record(folder, names, {"one.fa": "hg38", "two.fa.gz": "GRCh38.p14"})
+    message = (
+        r"A: found sequence of more than one assembly \(hg38: one.fa; GRCh38.p14: two.fa.gz\), "
+        r"expected one genome of a species: .* YAML file \(--sources\), or download the others"
+    )
+    with pytest.raises(SourceError, match=message):
+        read_sources(folder)
+    record(folder, names, accessions={"one.fa": "GCF_1.1", "two.fa.gz": "ensembl:110:a"})
+    message = r"more than one accession \(GCF_1.1: one.fa; ensembl:110:a: two.fa.gz\)"
+    with pytest.raises(SourceError, match=message):
+        read_sources(folder)
+
+
+def test_what_has_no_sequence_goes_with_the_genome_of_its_species(folder):
+    names = dict.fromkeys(("one.fa", "two.fa.gz", "people.vcf.gz", "genes.gff3", "some.bed"), "A")
+    record(folder, names, {"people.vcf.gz": "GRCh38", "genes.gff3": "x", "some.bed": ""})
+    (source,) = read_sources(folder)
+    assert source == Source(
+        species="A",
+        fasta=(folder / "one.fa", folder / "two.fa.gz"),
+        vcf=folder / "people.vcf.gz",
+        gff=folder / "genes.gff3",
+        bed=folder / "some.bed",
+        assembly="a1",
+        group="fungi",
+        weight=0.5,
+    )
+
+
+@pytest.mark.parametrize(("name", "kind"), [("genes.gff3", "GFF"), ("some.bed", "BED")])
+def test_several_annotations_of_a_genome(folder, name, kind):
+    (folder / f"more.{name}").write_text("x")
+    record(folder, dict.fromkeys(("one.fa", name, f"more.{name}"), "A"))
+    message = rf"A: found {name} and more.{name}, expected one {kind} file of a genome: list"
+    with pytest.raises(SourceError, match=message):
         read_sources(folder)

@@ -183,6 +183,7 @@ REFUSED = {
     "GFF3: no transcript": Refused(genes(CDS), STARTS),
     "GFF3: past the end of the contig": Refused(genes("chr17 . CDS 1 900 . + 0 ID=one"), CODING),
     "GFF3: contigs spelled otherwise": Refused(genes("17 . CDS 1 9 . + 0 ID=one"), CODING),
+    "GFF3: of no use": Refused(genes(CDS)),
     "BED: not given": Refused({}, AROUND),
     "BED: empty file": Refused({"where.bed": b""}),
     "BED: too few columns": Refused({"where.bed": b"chr17\t5\n"}),
@@ -192,6 +193,7 @@ REFUSED = {
     "BED: past the end of the contig": Refused({"where.bed": b"chr17\t0\t900\n"}),
     "BED: contigs spelled otherwise": Refused({"where.bed": b"17\t0\t100\n"}),
     "BED: contigs spelled otherwise, around": Refused({"where.bed": b"17\t50\t51\n"}, AROUND),
+    "BED: no base to put a window around": Refused({"where.bed": b"chr17\t50\t50\n"}, AROUND),
     "sources: no such file": Refused({"list.yaml": None}),
     "sources: empty file": Refused({"list.yaml": b""}),
     "sources: not YAML": Refused(listed("- {fasta: [\n")),
@@ -199,10 +201,13 @@ REFUSED = {
     "sources: no sequence": Refused(listed("- species: a\n")),
     "sources: an unknown field": Refused(listed("- {fasta: a.fa, speces: a}\n")),
     "sources: a weight of 0": Refused(listed("- {fasta: a.fa, weight: 0}\n")),
+    "sources: a weight without end": Refused(listed("- {fasta: a.fa, weight: .inf}\n")),
     "sources: a file that is not there": Refused(listed("- {fasta: c.fa}\n")),
     "sources: one species twice": Refused(
         listed("- {fasta: a.fa, species: a}\n- {fasta: b.fa, species: a}\n")
     ),
+    "split: a contig that is held out and left out": Refused({}, ("split.left_out=[chr2]",)),
+    "split: all contigs left out": Refused({}, ("split.left_out=[chr*]",)),
     "sources: with files beside it": Refused({"genome.fa": fasta()} | listed("- {fasta: a.fa}\n")),
 }
 

@@ -195,3 +195,22 @@ def test_histograms_have_ticks_at_their_places(bins):
     assert 1 <= len(ticks) <= 6
     width = float(svg.get("viewBox").split()[2])
     assert all(0 < float(tick.get("x")) < width for tick in ticks)
+
+
+def test_windows_that_are_left_out_are_no_bases_in_no_window(tmp_path):
+    path = tmp_path / "a.fa"
+    path.write_text(">a\n" + "ACGTTGCA" * 10 + "\n>b\n" + "CCGAT" * 20 + "\n")
+    manifest = prepare_corpus(
+        [Source(fasta=path)],
+        tmp_path / "c",
+        windows=FixedWindows(length_bp=20, step_bp=1),
+        split=SplitConfig(validation_contigs=("b",)),
+        duplicates=DuplicateConfig(remove="exact"),
+    )
+    # Of 61 and 81 windows of 20 bp one is kept for each place in the repeat of 8 and of 5 letters.
+    page = text_of(ElementTree.fromstring(render_corpus(manifest).partition("\n")[2]))
+    lost = 20 * (61 + 81) - sum(found.num_bases for found in manifest.splits.values())
+    assert manifest.dropped_bases["duplicate"] == lost > 180
+    assert f"in windows left out: {lost:,} bases" in page
+    assert "in no window: " not in page
+    assert "Windows count with all their bases, whether they are kept or left out" in page

@@ -45,7 +45,9 @@ class BedRow(NamedTuple):
         return Interval(self.contig, self.start, self.end)
 
 
-def iter_bed(path: str | Path, contigs: Mapping[str, int] | None = None) -> Iterator[BedRow]:
+def iter_bed(
+    path: str | Path, contigs: Mapping[str, int] | None = None, *, allow_empty: bool = True
+) -> Iterator[BedRow]:
     """Stream the intervals of a BED file.
 
     Parameters
@@ -55,17 +57,20 @@ def iter_bed(path: str | Path, contigs: Mapping[str, int] | None = None) -> Iter
     contigs : mapping of str to int, optional
         Contigs of the genome and their lengths in bp; without them, names and ends are not
         checked.
+    allow_empty : bool
+        Whether an interval may have no base, as BED allows.
 
     Yields
     ------
     BedRow
-        In the order of the file. An interval may be empty.
+        In the order of the file.
 
     Raises
     ------
     BedError
         If the file is missing, damaged or not BED, holds no interval, or if an interval ends
-        before it starts, has a strand that is none, or does not lie on a contig of the genome.
+        before it starts, has a strand that is none, does not lie on a contig of the genome, or is
+        empty and must not be.
     """
     path = Path(path)
     num_rows = 0
@@ -79,6 +84,11 @@ def iter_bed(path: str | Path, contigs: Mapping[str, int] | None = None) -> Iter
         row = _row(f"{path}:{number}", words)
         if contigs is not None:
             _check_place(f"{path}:{number}", row, contigs)
+        if row.start == row.end and not allow_empty:
+            raise BedError(
+                f"{path}:{number}: {row.interval} is empty, expected at least 1 base to put a "
+                "window around: a point is the interval of its base, from start to start + 1"
+            )
         yield row
     if not num_rows:
         raise BedError(f"{path}: no interval in the file, expected contig, start and end")

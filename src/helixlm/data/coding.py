@@ -211,8 +211,7 @@ def splice(region: CodingRegion, genome: Genome, annotation: Annotation) -> Codi
     """
     segments, gene, transcript = region.segments, region.gene, region.transcript
     letters = genome.letters(region.contig)
-    is_circular = region.contig in annotation.circular
-    _check_segments(region, len(letters), annotation, is_circular=is_circular)
+    check_region(region, genome, annotation)
     first = segments[0]
     return CodingSequence(
         region.transcript_id,
@@ -231,9 +230,10 @@ def splice(region: CodingRegion, genome: Genome, annotation: Annotation) -> Codi
     )
 
 
-def _check_segments(
-    region: CodingRegion, length: int, annotation: Annotation, *, is_circular: bool
-) -> None:
+def check_region(region: CodingRegion, genome: Genome, annotation: Annotation) -> None:
+    """Refuse a coding region that cannot be spliced; see `splice`."""
+    length = genome.contigs[region.contig]
+    is_circular = region.contig in annotation.circular
     for segment in region.segments:
         place = (
             f"{annotation.path}: coding region of {region.transcript_id!r}: "

@@ -105,7 +105,8 @@ class CorpusManifest(Manifest):
     validation_contigs: tuple[str, ...]
     """Contigs that are held out as a whole; of several genomes as ``species:contig``."""
     dropped_bases: dict[str, int]
-    """Bases in no window, by reason; `windows.DROP_REASONS` has the reasons in words."""
+    """Bases in no window, by reason; of windows that are left out (`windows.LOST_WINDOWS`) all that
+    they span, also where others overlap them. `windows.DROP_REASONS` has the reasons in words."""
     coverage: tuple[ContigCoverage, ...]
     """What became of the bases along the largest contigs."""
     repeats: RepeatSummary | None

@@ -112,21 +112,35 @@ def _source_differences(found: CorpusSource, wanted: Source) -> Mapping[str, tup
             "kind", "species", "assembly", "group", "weight", "column", "dataset_split",
         )
     }  # fmt: skip
-    paths = [*wanted.sequence_inputs, *(str(path) for _, path in wanted.others)]
-    compared[f"{name}: number of files"] = (len(found.files), len(paths))
+    num_wanted = len(wanted.sequence_inputs) + len(wanted.others)
+    compared[f"{name}: number of files"] = (len(found.files), num_wanted)
     compared[f"{name}: other files"] = (
         [record.kind for record in found.others],
         [kind for kind, _ in wanted.others],
     )
     compared[f"{name}: windows"] = (found.windows, wanted.windows)
-    if len(found.files) == len(paths):
-        for record, path in zip(found.files, paths, strict=True):
-            sha256 = input_sha256(path)
-            if sha256 is None:  # on the hub, where nothing is read again
-                compared[f"{name}: dataset"] = (record.path, path)
-            else:
-                compared[f"SHA-256 of {path}"] = (record.sha256[:12], sha256[:12])
+    if len(found.files) != num_wanted:
+        return compared
+    others = [(kind, str(path), file_sha256(path)) for kind, path in wanted.others]
+    others.sort(key=lambda file: _order(file[0], file[2]))
+    files = [(path, input_sha256(path)) for path in wanted.sequence_inputs]
+    files += [(path, sha256) for _, path, sha256 in others]
+    there = [(record.path, record.sha256) for record in found.inputs]
+    there += [
+        (record.path, record.sha256)
+        for record in sorted(found.others, key=lambda file: _order(file.kind, file.sha256))
+    ]
+    for (old_path, old_sha256), (path, sha256) in zip(there, files, strict=True):
+        if sha256 is None:  # on the hub, where nothing is read again
+            compared[f"{name}: dataset"] = (old_path, path)
+        else:
+            compared[f"SHA-256 of {path}"] = (old_sha256[:12], sha256[:12])
     return compared
+
+
+def _order(kind: str, sha256: str) -> tuple[bool, str]:
+    """Sort genotypes by content, as their order changes no row, and leave others as they are."""
+    return (False, sha256) if kind == "vcf" else (True, "")
 
 
 def input_sha256(name: str) -> str | None:

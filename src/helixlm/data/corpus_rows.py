@@ -3,8 +3,8 @@
 In: a stretch of a genome and what belongs to that genome. Out: windows, and stretches that are in
 none. Each step takes what the one before gives, in a stream:
 
-1. the stretch is cut into windows (`windows`), within the intervals of a BED file if there is one,
-   or its coding sequences are spliced (`coding.py`);
+1. the stretch is cut into windows (`windows`), or its coding sequences are spliced (`coding.py`);
+   within the intervals of a BED file if there is one;
 2. each window gets its split, and those that would lie in both are dropped;
 3. windows whose weight leaves them out of training are dropped (`weights.py`);
 4. where there are genotypes, one individual is drawn for a window, whose two haplotypes take its
@@ -14,8 +14,10 @@ none. Each step takes what the one before gives, in a stream:
 Each window comes once; who writes them writes the copies.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -29,6 +31,7 @@ from helixlm.data.genome_files import (
     coding_regions_of,
     features_of,
     intervals_of,
+    needs_annotation,
 )
 from helixlm.data.haplotype_cohort import Individual, cohort_haplotypes, random_haplotypes
 from helixlm.data.haplotypes import HaplotypeConfig
@@ -139,6 +142,9 @@ class RowMaker:
 
     def rows(self, stretch: Stretch) -> Iterator[Part]:
         """Yield the windows of a stretch and what is dropped, each with its split."""
+        if self._is_left_out(stretch):
+            yield "train", Dropped(*stretch, "left_out")
+            return
         parts = self._weighed(self._with_splits(stretch))
         if stretch.contig in self.variant_files and self.variants.individuals != "none":
             parts = self._with_haplotypes(parts, self.variant_files[stretch.contig])
@@ -148,18 +154,24 @@ class RowMaker:
         """Return what a window is counted under."""
         return window.contig
 
+    def _is_left_out(self, stretch: Stretch) -> bool:
+        """Whether a stretch is in no split."""
+        return self.prefix + stretch.contig not in self.assignment.validation
+
     def _cut(self, stretch: Stretch) -> Iterator[Window | Dropped]:
         """Cut a stretch into windows."""
         contig, start, stop = stretch
         letters = self.genome.letters(contig)
         if isinstance(self.windows, CodingWindows):
-            yield from self._coding(stretch)
+            yield from self._outside(self._coding(stretch))
         elif isinstance(self.windows, FeatureWindows):
-            features = features_of(self.source, self.windows)
-            yield from cut(letters, contig, self.windows, self.seed, start, stop, features=features)
+            features = features_of(self.source, self.windows).get(contig, ())
+            yield from self._outside(
+                cut(letters, contig, self.windows, self.seed, start, stop, features=features)
+            )
         elif self.source.bed is not None:
             # Intervals lie in the part where they begin.
-            yield from self._within(stretch, intervals_of(self.source, self.genome).get(contig, ()))
+            yield from self._within(stretch, intervals_of(self.source).get(contig, ()))
         else:
             report = self._report_as(contig)
             yield from cut(letters, contig, self.windows, self.seed, start, stop, report=report)
@@ -172,16 +184,16 @@ class RowMaker:
     def _coding(self, stretch: Stretch) -> Iterator[Window | Dropped]:
         """Yield the coding sequences that begin in a stretch."""
         contig, start, stop = stretch
-        covered = start
         annotation = annotation_of(self.source)
         regions = coding_regions_of(self.source).get(contig, ())
-        spliced = coding_windows(splice(region, self.genome, annotation) for region in regions)
-        for window in sorted(spliced, key=lambda window: (window.start, window.end)):
-            if start <= window.start < stop:
-                if covered < window.start:
-                    yield Dropped(contig, covered, window.start, "no_feature")
-                yield Window(*window)
-                covered = max(covered, window.end)
+        before = (found.end for found in regions if found.start < start)
+        covered = max(start, max(before, default=start))
+        here = (found.region for found in regions if start <= found.start < stop)
+        for window in coding_windows(splice(region, self.genome, annotation) for region in here):
+            if covered < window.start:
+                yield Dropped(contig, covered, window.start, "no_feature")
+            yield Window(*window)
+            covered = max(covered, window.end)
         if covered < stop:
             yield Dropped(contig, covered, stop, "no_feature")
 
@@ -193,6 +205,8 @@ class RowMaker:
         letters = self.genome.letters(contig)
         covered = start
         for _, low, high in intervals:
+            if low < start:  # the part where it begins has all of it
+                covered = max(covered, high)
             if not start <= low < stop:
                 continue
             if covered < low:
@@ -204,6 +218,27 @@ class RowMaker:
             covered = high
         if covered < stop:
             yield Dropped(contig, covered, stop, "outside")
+
+    def _outside(self, parts: Iterable[Window | Dropped]) -> Iterator[Window | Dropped]:
+        """Say which stretches in no window lie outside the intervals of a BED file, if any."""
+        if self.source.bed is None or not needs_annotation(self.windows):
+            yield from parts
+            return
+        for part in parts:
+            if isinstance(part, Window):
+                yield part
+                continue
+            intervals = intervals_of(self.source).get(part.contig, ())
+            at = part.start
+            for _, low, high in intervals[bisect_right(intervals, at, key=attrgetter("end")) :]:
+                if low >= part.end:
+                    break
+                if at < low:
+                    yield part._replace(start=at, end=low, reason="outside")
+                at, inside = min(high, part.end), max(at, low)
+                yield part._replace(start=inside, end=at)
+            if at < part.end:
+                yield part._replace(start=at, reason="outside")
 
     def _with_splits(self, stretch: Stretch) -> Iterator[Part]:
         for part in self._cut(stretch):

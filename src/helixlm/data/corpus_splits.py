@@ -12,6 +12,8 @@ every record. How parts are drawn is said in `splits.py`; here is what the parts
   chromosome (transcripts of a gene, genes in introns) are in one group, whether their sequences are
   alike or not.
 
+Contigs and chromosomes that the settings leave out take no part in any of this.
+
 So two records of one place never lie on two sides where places are known. Similar records do, by
 contig and by block, if they are of different places or none is known.
 """
@@ -19,7 +21,7 @@ contig and by block, if they are of different places or none is known.
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import compress, islice
 from statistics import median_low
 from typing import NamedTuple
 
@@ -29,12 +31,14 @@ from numpy.typing import NDArray
 from helixlm.data.genome import Genome
 from helixlm.data.homology import HomologyGrouper
 from helixlm.data.records import Records
-from helixlm.data.splits import SPLITS, Assignment, SplitConfig, assign
+from helixlm.data.splits import SPLITS, Assignment, SplitConfig, SplitError, assign
 
 logger = logging.getLogger(__name__)
 
 IN_BOTH = len(SPLITS)
 """in place of the number of a split: a record that lies in both"""
+LEFT_OUT = IN_BOTH + 1
+"""a record of a chromosome that is left out"""
 
 
 class HeldOut(NamedTuple):
@@ -43,8 +47,8 @@ class HeldOut(NamedTuple):
     contigs: Assignment
     """Of the contigs of genomes."""
     records: tuple[bytes | None, ...]
-    """Of each source: a byte for each record, the number of its split in `SPLITS` or `IN_BOTH`;
-    None for a genome."""
+    """Of each source: a byte for each record, the number of its split in `SPLITS`, `IN_BOTH` or
+    `LEFT_OUT`; None for a genome."""
     validation_contigs: tuple[str, ...]
     """Contigs and chromosomes that are held out as a whole."""
 
@@ -80,10 +84,12 @@ def hold_out(genomes: Mapping[str, Genome | Records], config: SplitConfig, seed:
     SplitError
         If it cannot be split as asked.
     """
+    _check_left_out(genomes, config)
     loose = {
         prefix + name: length
         for prefix, records in _records(genomes)
         for name, length in _loose(records)
+        if not config.leaves_out(prefix + name)
     }
     if loose and config.by != "group":
         logger.warning(
@@ -101,20 +107,48 @@ def hold_out(genomes: Mapping[str, Genome | Records], config: SplitConfig, seed:
         case "group":
             drawn = _draw_groups(genomes, config, seed)
     return HeldOut(
-        _of_genomes(drawn.contigs, genomes),
+        _of_genomes(drawn.contigs, genomes, config),
         tuple(
-            None
-            if isinstance(found, Genome)
-            else _splits_of(prefix, found, drawn, whole=config.by == "group")
+            None if isinstance(found, Genome) else _splits_of(prefix, found, drawn, config)
             for prefix, found in genomes.items()
         ),
         tuple(name for name in drawn.contigs.validation_contigs if name not in loose),
     )
 
 
-def _of_genomes(drawn: Assignment, genomes: Mapping[str, Genome | Records]) -> Assignment:
+def _check_left_out(genomes: Mapping[str, Genome | Records], config: SplitConfig) -> None:
+    names = [prefix + name for prefix, found in genomes.items() for name in _names(found)]
+    if config.left_out and all(map(config.leaves_out, names)):
+        raise SplitError(
+            f"split.left_out: {', '.join(config.left_out)} matches all contigs ({names[0]}, ...), "
+            "expected some to be left: name fewer, or none (--set split.left_out=[])"
+        )
+    clash = [name for name in config.validation_contigs if config.leaves_out(name)]
+    if clash:
+        raise SplitError(
+            f"validation_contigs: {', '.join(clash)} matches split.left_out "
+            f"({', '.join(config.left_out)}), expected contigs that are not left out: change one"
+        )
+
+
+def _names(found: Genome | Records) -> list[str]:
+    """Return the names by which contigs, or records, are left out: chromosomes if known."""
+    if isinstance(found, Genome):
+        return list(found.contigs)
+    names = zip(found.contigs, found.genome.contigs, strict=True)
+    return [contig or name for contig, name in names]
+
+
+def _of_genomes(
+    drawn: Assignment, genomes: Mapping[str, Genome | Records], config: SplitConfig
+) -> Assignment:
     """Return the split of the contigs of genomes alone."""
-    names = (prefix + name for prefix, genome in _genomes(genomes) for name in genome.contigs)
+    names = [
+        prefix + name
+        for prefix, genome in _genomes(genomes)
+        for name in genome.contigs
+        if not config.leaves_out(prefix + name)
+    ]
     return Assignment(drawn.block_bp, {name: drawn.validation[name] for name in names})
 
 
@@ -138,11 +172,14 @@ def _loose(records: Records) -> Iterator[tuple[str, int]]:
             yield name, length
 
 
-def _splits_of(prefix: str, records: Records, drawn: _Drawn, *, whole: bool) -> bytes:
+def _splits_of(prefix: str, records: Records, drawn: _Drawn, config: SplitConfig) -> bytes:
     """Return the split of each record."""
     found = bytearray()
-    for name in records.genome.contigs:
-        place = None if whole else records.place(name)
+    for name, known in zip(records.genome.contigs, _names(records), strict=True):
+        if config.leaves_out(prefix + known):
+            found.append(LEFT_OUT)
+            continue
+        place = None if config.by == "group" else records.place(name)
         if place is None:
             split = drawn.loose.split_of(prefix + name, 0, 1)
         else:
@@ -165,7 +202,8 @@ def _draw_contigs(
         for contig, length in zip(records.contigs, lengths, strict=True):
             if contig:
                 bases[prefix + contig] += length
-    drawn = assign(bases, config, seed)
+    kept = {name: number for name, number in bases.items() if not config.leaves_out(name)}
+    drawn = assign(kept, config, seed)
     return _Drawn(drawn, drawn)
 
 
@@ -178,10 +216,12 @@ def _draw_blocks(
     bases: dict[str, list[int]] = {}
     for prefix, genome in _genomes(genomes):
         for contig in genome.contigs:
-            blocks = _blocks(genome.letters(contig), config.block_bp)
-            bases[prefix + contig] = list(map(_num_bases, blocks))
+            if not config.leaves_out(prefix + contig):
+                blocks = _blocks(genome.letters(contig), config.block_bp)
+                bases[prefix + contig] = list(map(_num_bases, blocks))
     for prefix, records in _records(genomes):
-        bases |= _bases_of_chromosomes(prefix, records, config.block_bp)
+        found = _bases_of_chromosomes(prefix, records, config.block_bp)
+        bases |= {name: here for name, here in found.items() if not config.leaves_out(name)}
     placed = Assignment(config.block_bp, {})
     if bases:
         placed = assign({}, config, seed, bases)
@@ -212,14 +252,18 @@ def _draw_groups(genomes: Mapping[str, Genome | Records], config: SplitConfig, s
     bases: dict[str, list[int]] = {}
     for prefix, found in genomes.items():
         if isinstance(found, Records):
-            first = grouper.num_sequences
+            kept = [not config.leaves_out(prefix + known) for known in _names(found)]
+            numbers = grouper.num_sequences + np.cumsum(kept) - 1
             for one, other in _overlapping(found):
-                grouper.link(first + one, first + other)
-            for name, length in found.genome.contigs.items():
+                if kept[one]:  # and so is the other, of the same chromosome
+                    grouper.link(int(numbers[one]), int(numbers[other]))
+            for name, length in compress(found.genome.contigs.items(), kept):
                 bases[prefix + name] = [length]  # also of N alone, which follows its group
                 grouper.add(found.genome.letters(name).tobytes().decode("ascii"))
         else:
             for contig in found.contigs:
+                if config.leaves_out(prefix + contig):
+                    continue
                 bases[prefix + contig] = []
                 for block in _blocks(found.letters(contig), config.block_bp):
                     bases[prefix + contig].append(_num_bases(block))
@@ -227,7 +271,7 @@ def _draw_groups(genomes: Mapping[str, Genome | Records], config: SplitConfig, s
     groups = iter(grouper.groups().tolist())
     by_contig = {name: list(islice(groups, len(blocks))) for name, blocks in bases.items()}
     drawn = assign({}, config, seed, bases, by_contig)
-    return _Drawn(_of_genomes(drawn, genomes), drawn)
+    return _Drawn(_of_genomes(drawn, genomes, config), drawn)
 
 
 def _overlapping(records: Records) -> Iterator[tuple[int, int]]:

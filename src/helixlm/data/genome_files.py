@@ -6,18 +6,28 @@ genome or the windows that are asked for.
 """
 
 import logging
-from collections.abc import Collection
+from bisect import bisect_right
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from helixlm.data.annotation import Annotation, CodingRegion, feature_points, read_annotation
 from helixlm.data.bed import iter_bed
+from helixlm.data.coding import check_region
 from helixlm.data.genome import Genome
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.vcf import VcfFile, check_samples, find_contig
-from helixlm.data.windows import CodingWindows, Feature, FeatureWindows, FixedWindows, WindowConfig
+from helixlm.data.windows import (
+    CodingWindows,
+    Feature,
+    FeatureWindows,
+    FixedWindows,
+    WindowConfig,
+    span_of,
+)
 from helixlm.seq.contigs import missing_contig
 from helixlm.seq.interval import Interval, merge
 
@@ -27,6 +37,35 @@ DRAWN_AT_ONCE = 1024
 """windows whose haplotypes are made in one pass over the variants"""
 
 _OR_CDS = "; if the FASTA files hold coding sequences, not a genome, give them with --cds"
+
+
+class _File(NamedTuple):
+    """A file as it is now: what was read of it before it changed is not what it holds."""
+
+    path: Path
+    inode: int
+    size: int
+    time: int
+
+
+class PlacedRegion(NamedTuple):
+    """A coding region, from its first base to its last on the forward strand."""
+
+    start: int
+    end: int
+    region: CodingRegion
+
+
+def needs_annotation(windows: WindowConfig) -> bool:
+    """Whether windows are made from an annotation."""
+    return isinstance(windows, CodingWindows) or (
+        isinstance(windows, FeatureWindows) and windows.of != "bed"
+    )
+
+
+def used_of(source: Source, windows: WindowConfig) -> Source:
+    """Return a genome with what is used of it: without an annotation that nothing is made from."""
+    return source if needs_annotation(windows) else source.model_copy(update={"gff": None})
 
 
 def annotation_of(source: Source) -> Annotation:
@@ -40,31 +79,43 @@ def annotation_of(source: Source) -> Annotation:
     return _annotation(_file(source.gff))
 
 
-def coding_regions_of(source: Source) -> dict[str, list[CodingRegion]]:
-    """Return the coding regions of a genome by contig; see `annotation_of`."""
-    return _coding_regions(_file(source.gff))
+def coding_regions_of(source: Source) -> dict[str, tuple[PlacedRegion, ...]]:
+    """Return the coding regions of a genome by contig, in their order.
 
-
-def features_of(source: Source, windows: FeatureWindows) -> tuple[Feature, ...]:
-    """Return what windows are to be put around, of the annotation or of the BED file.
+    Of a genome with a BED file, those that lie whole in an interval, introns too.
 
     Raises
     ------
     AnnotationError, BedError
-        If it cannot be read.
+        If a file cannot be read.
     """
-    return _features(_file(source.bed if windows.of == "bed" else source.gff), windows)
+    return _coding_regions(_file(source.gff), _bed(source))
 
 
-def intervals_of(source: Source, genome: Genome) -> dict[str, tuple[Interval, ...]]:
+def features_of(source: Source, windows: FeatureWindows) -> dict[str, tuple[Feature, ...]]:
+    """Return what windows are to be put around by contig, of the annotation or of the BED file.
+
+    Of a genome with an annotation and a BED file, those whose windows lie whole in an interval.
+
+    Raises
+    ------
+    AnnotationError, BedError
+        If a file cannot be read.
+    """
+    if windows.of == "bed":
+        return _features(_file(source.bed), windows, None)
+    return _features(_file(source.gff), windows, _bed(source))
+
+
+def intervals_of(source: Source) -> dict[str, tuple[Interval, ...]]:
     """Return the intervals of the BED file, merged and by contig.
 
     Raises
     ------
     BedError
-        If it cannot be read, or an interval does not lie in the genome.
+        If it cannot be read.
     """
-    return _intervals(_file(source.bed), tuple(genome.contigs.items()))
+    return _intervals(_file(source.bed))
 
 
 def find_variant_files(source: Source, genome: Genome) -> dict[str, Path]:
@@ -144,8 +195,7 @@ def check_windows(source: Source, windows: WindowConfig) -> None:
     by_bed = isinstance(windows, FeatureWindows) and windows.of == "bed"
     if by_bed and source.bed is None:
         raise SourceError(f"{name}: windows around the lines of a BED file need one (--bed)")
-    needs_genes = isinstance(windows, CodingWindows | FeatureWindows) and not by_bed
-    if needs_genes and source.gff is None:
+    if needs_annotation(windows) and source.gff is None:
         raise SourceError(
             f"{name}: windows of the kind {windows.kind!r} need an annotation: give GFF3 (--gff)"
             + ("" if isinstance(windows, FeatureWindows) else _OR_CDS)
@@ -190,34 +240,30 @@ def check_genotypes(
 
 
 def check_features(source: Source, windows: WindowConfig, genome: Genome) -> None:
-    """Compare an annotation with the genome that it should belong to; say what is left out.
+    """Compare annotation and intervals with the genome that they should belong to.
+
+    What is left out, as the genome lacks its contig, is logged.
 
     Raises
     ------
     SourceError
-        If windows are made from it, and nothing in it lies on the genome, or something goes past
-        the end of a contig.
+        If windows are made from an annotation, and nothing in it lies on the genome, or something
+        goes past the end of a contig.
     InputError
-        If it cannot be read.
+        If a file cannot be read, an interval does not lie in the genome, or one that a window is
+        to be put around is empty.
     """
+    if source.bed is not None:
+        around = isinstance(windows, FeatureWindows) and windows.of == "bed"
+        for _ in iter_bed(source.bed, genome.contigs, allow_empty=not around):
+            pass
     if isinstance(windows, CodingWindows):
-        path = source.gff
-        contigs = list(coding_regions_of(source))
-    elif isinstance(windows, FeatureWindows):
-        if windows.of == "bed":
-            intervals_of(source, genome)  # it raises, with the line
-            return
-        path, features = source.gff, features_of(source, windows)
-        contigs = list(dict.fromkeys(feature.contig for feature in features))
-        for contig, start, end, _ in features:
-            if end > genome.contigs.get(contig, end):
-                raise SourceError(
-                    f"{path}: {contig}:{start}-{end} goes past the end of the contig "
-                    f"({genome.contigs[contig]} bp), expected the annotation of this assembly: "
-                    "give the FASTA file that belongs to it"
-                )
+        contigs = _check_coding(_file(source.gff), genome)
+    elif isinstance(windows, FeatureWindows) and windows.of != "bed":
+        contigs = _check_points(_file(source.gff), windows, genome)
     else:
         return
+    path = source.gff
     if not contigs:
         raise SourceError(
             f"{path}: no CDS in the file, expected some: windows of the kind 'coding' are "
@@ -239,13 +285,27 @@ def check_features(source: Source, windows: WindowConfig, genome: Genome) -> Non
         )
 
 
-class _File(NamedTuple):
-    """A file as it is now: what was read of it before it changed is not what it holds."""
+def _check_coding(file: _File, genome: Genome) -> list[str]:
+    """Return the contigs of coding regions; refuse regions that cannot be spliced."""
+    found = _coding_regions(file, None)
+    for contig in found.keys() & genome.contigs.keys():
+        for placed in found[contig]:
+            check_region(placed.region, genome, _annotation(file))
+    return list(found)
 
-    path: Path
-    inode: int
-    size: int
-    time: int
+
+def _check_points(file: _File, windows: FeatureWindows, genome: Genome) -> list[str]:
+    """Return the contigs of features; refuse those that go past the end of one."""
+    found = _features(file, windows, None)
+    for contig, features in found.items():
+        for _, start, end, _ in features:
+            if end > genome.contigs.get(contig, end):
+                raise SourceError(
+                    f"{file.path}: {contig}:{start}-{end} goes past the end of the contig "
+                    f"({genome.contigs[contig]} bp), expected the annotation of this assembly: "
+                    "give the FASTA file that belongs to it"
+                )
+    return list(found)
 
 
 def _shown(genome: Genome) -> str:
@@ -259,36 +319,58 @@ def _file(path: Path | None) -> _File:
     return _File(path, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
+def _bed(source: Source) -> _File | None:
+    return None if source.bed is None else _file(source.bed)
+
+
 @lru_cache(maxsize=4)
 def _annotation(file: _File) -> Annotation:
     return read_annotation(file.path)
 
 
 @lru_cache(maxsize=4)
-def _coding_regions(file: _File) -> dict[str, list[CodingRegion]]:
-    found: dict[str, list[CodingRegion]] = {}
+def _coding_regions(file: _File, bed: _File | None) -> dict[str, tuple[PlacedRegion, ...]]:
+    found: dict[str, list[PlacedRegion]] = {}
     for region in _annotation(file).coding_regions():
-        found.setdefault(region.contig, []).append(region)
-    return found
+        start = min(segment.start for segment in region.segments)
+        end = max(segment.end for segment in region.segments)
+        if _lies_in(bed, region.contig, start, end):
+            found.setdefault(region.contig, []).append(PlacedRegion(start, end, region))
+    return {contig: tuple(sorted(here, key=lambda x: x[:2])) for contig, here in found.items()}
 
 
 @lru_cache(maxsize=4)
-def _features(file: _File, windows: FeatureWindows) -> tuple[Feature, ...]:
+def _features(
+    file: _File, windows: FeatureWindows, bed: _File | None
+) -> dict[str, tuple[Feature, ...]]:
     if windows.of == "bed":
-        return tuple(
+        features: Iterable[Feature] = (
             Feature(row.contig, row.start, row.end, "-" if row.strand == "-" else "+")
             for row in iter_bed(file.path)
         )
-    return tuple(
-        Feature(point.contig, point.position, point.position + 1, point.strand)
-        for point in feature_points(_annotation(file), windows.of)
-    )
+    else:
+        features = (
+            Feature(point.contig, point.position, point.position + 1, point.strand)
+            for point in feature_points(_annotation(file), windows.of)
+        )
+    found: dict[str, list[Feature]] = {}
+    for feature in features:
+        start, end, _ = span_of(feature, windows)
+        if _lies_in(bed, feature.contig, start, end):
+            found.setdefault(feature.contig, []).append(feature)
+    return {contig: tuple(here) for contig, here in found.items()}
 
 
 @lru_cache(maxsize=4)
-def _intervals(
-    file: _File, contigs: tuple[tuple[str, int], ...]
-) -> dict[str, tuple[Interval, ...]]:
-    rows = iter_bed(file.path, dict(contigs))
-    merged = merge(Interval(row.contig, row.start, row.end) for row in rows)
+def _intervals(file: _File) -> dict[str, tuple[Interval, ...]]:
+    merged = merge(row.interval for row in iter_bed(file.path))
     return {contig: tuple(group) for contig, group in groupby(merged, key=lambda i: i.contig)}
+
+
+def _lies_in(bed: _File | None, contig: str, start: int, end: int) -> bool:
+    """Whether [start, end) lies whole in an interval of a file, if there is one."""
+    if bed is None:
+        return True
+    intervals = _intervals(bed).get(contig, ())
+    number = bisect_right(intervals, start, key=attrgetter("start"))
+    return number > 0 and end <= intervals[number - 1].end

@@ -37,6 +37,7 @@ from helixlm.data.genome_files import (
     check_genotypes,
     check_windows,
     find_variant_files,
+    used_of,
 )
 from helixlm.data.records import Records, letters_of, write_records
 from helixlm.data.sources import Source, check_sources, prefix_of
@@ -76,7 +77,7 @@ def prepare_corpus(
     Parameters
     ----------
     sources : sequence of Source
-        The genomes.
+        The genomes. An annotation that these windows are not made from is left alone.
     output : path
         The folder to write. While it is made, one byte for each base of input is needed beside it,
         and as much as the corpus itself takes where duplicates are left out.
@@ -122,12 +123,13 @@ def prepare_corpus(
         If the folder exists and was made otherwise, or the disk is full.
     """
     output = Path(output)
-    sources = list(sources)
+    windows = windows or TinyDnabertWindows()
+    sources = [used_of(source, source.windows or windows) for source in sources]
     check_sources(sources)
     plan = Plan(
         sources=tuple(sources),
         files=stamps(sources),
-        windows=windows or TinyDnabertWindows(),
+        windows=windows,
         weights=weights or WeightConfig(),
         variants=variants or VariantConfig(),
         duplicates=duplicates,

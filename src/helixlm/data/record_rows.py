@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from helixlm.data.corpus_rows import Part, RowMaker, Stretch
-from helixlm.data.corpus_splits import IN_BOTH
+from helixlm.data.corpus_splits import IN_BOTH, LEFT_OUT
 from helixlm.data.records import Records
 from helixlm.data.splits import SPLITS
 from helixlm.data.windows import CodingWindows, Dropped, Window, cut
@@ -27,7 +27,7 @@ class RecordRows(RowMaker):
     records : Records
         The records, whose letters are those of the genome.
     splits : bytes
-        Of each record: the number of its split, or `IN_BOTH`.
+        Of each record: the number of its split, `IN_BOTH` or `LEFT_OUT`.
     """
 
     def __init__(self, *arguments: Any, records: Records, splits: bytes) -> None:
@@ -43,6 +43,9 @@ class RecordRows(RowMaker):
     def counted_contig(self, window: Window) -> str:
         """Return what a window is counted under."""
         return self.records.counted_contig(window.contig)
+
+    def _is_left_out(self, stretch: Stretch) -> bool:
+        return self.splits[self.records.numbers[stretch.contig]] == LEFT_OUT
 
     def _with_splits(self, stretch: Stretch) -> Iterator[Part]:
         split = self.splits[self.records.numbers[stretch.contig]]

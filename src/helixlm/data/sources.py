@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from helixlm.data.datasets_column import TABLES
-from helixlm.data.download import read_downloads
+from helixlm.data.download import DownloadedFile, read_downloads
 from helixlm.data.windows import WindowConfig
 from helixlm.errors import InputError
 
@@ -71,7 +71,7 @@ class Source(BaseModel):
     """Written into each row."""
     group: str = ""
     """Such as "mammals"; for the report and for balance."""
-    weight: float = Field(default=1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Mean number of copies of a training window, before the other factors of `weights`."""
     vcf: tuple[Path, ...] = ()
     """Genotypes of individuals, for haplotypes."""
@@ -170,8 +170,8 @@ def read_sources(path: str | Path) -> list[Source]:
     ----------
     path : path
         A YAML file with a list, or a mapping with the list under `sources`; each entry has the
-        fields of `Source`. Or a folder of downloads, whose files belong together by species; what
-        each is, its name says.
+        fields of `Source`. Or a folder of downloads, whose files belong together by species,
+        however files without sequence spell its assembly; what each is, its name says.
 
     Returns
     -------
@@ -181,7 +181,8 @@ def read_sources(path: str | Path) -> list[Source]:
     Raises
     ------
     SourceError
-        If the file cannot be read; all problems at once. If a species has no sequence.
+        If the file cannot be read; all problems at once. If a species of a folder has no sequence,
+        that of several assemblies, or several files of annotation or of intervals.
     StateError
         If a folder is not one of downloads, or a file in it is missing or cut short.
     """
@@ -272,36 +273,63 @@ def _may_be_on_hub(name: str) -> bool:
 
 def _downloaded(folder: Path) -> list[Source]:
     """Return the genomes of a folder of downloads, in the order of their species."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, list[DownloadedFile]]] = {}
     for record in read_downloads(folder).files:
         kind = next((kind for kind, end in _ENDINGS.items() if end.search(record.file)), None)
-        if kind is None:
-            continue
-        genome = found.setdefault(
-            record.species or record.name, {"fasta": [], "cds": [], "vcf": []}
-        )
-        if kind in ("fasta", "cds", "vcf"):
-            genome[kind].append(folder / record.file)
-        else:
-            genome[kind] = folder / record.file
-        if kind in ("fasta", "cds"):
-            genome |= {"assembly": record.assembly, "group": record.group, "weight": record.weight}
-    missing = [
-        species for species, genome in found.items() if not genome["fasta"] and not genome["cds"]
-    ]
+        if kind is not None:
+            files = found.setdefault(record.species or record.name, {})
+            files.setdefault(kind, []).append(record)
+    missing = [species for species, files in found.items() if not files.keys() & {"fasta", "cds"}]
     if missing or not found:
         raise SourceError(
             f"{folder}: no FASTA or 2bit file of {', '.join(missing) or 'any species'}: expected "
             "the sequence of each; download it into the same folder, or list the files in a YAML "
             "file (--sources)"
         )
-    both = [species for species, genome in found.items() if genome["fasta"] and genome["cds"]]
-    if both:
+    return [_together(folder, species, files) for species, files in sorted(found.items())]
+
+
+def _together(folder: Path, species: str, files: Mapping[str, Sequence[DownloadedFile]]) -> Source:
+    """Return the genome that files of one species make; what has no sequence goes with it."""
+    place = f"{folder}: {species}"
+    if files.keys() >= {"fasta", "cds"}:
         raise SourceError(
-            f"{folder}: {', '.join(both)}: found both a genome and coding sequences, expected one "
+            f"{place}: found both a genome and coding sequences, expected one "
             "of them: list the files that are wanted in a YAML file (--sources)"
         )
-    return [Source(species=species, **genome) for species, genome in sorted(found.items())]
+    sequence = files.get("fasta") or files["cds"]
+    for name in ("assembly", "accession"):  # one assembly of two servers is two genomes as well
+        several: dict[str, list[str]] = {}
+        for record in sequence:
+            several.setdefault(getattr(record, name), []).append(record.file)
+        if len(several) > 1:
+            shown = "; ".join(f"{key or 'none'}: {', '.join(v)}" for key, v in several.items())
+            raise SourceError(
+                f"{place}: found sequence of more than one {name} ({shown}), expected one genome "
+                "of a species: list the files of one in a YAML file (--sources), or download the "
+                "others into another folder"
+            )
+    for kind in ("gff", "bed"):
+        names = [record.file for record in files.get(kind, ())]
+        if len(names) > 1:
+            raise SourceError(
+                f"{place}: found {' and '.join(names)}, expected one {kind.upper()} file of a "
+                "genome: list the one that is wanted in a YAML file (--sources)"
+            )
+    last = sequence[-1]
+    return Source.model_validate(
+        {
+            "species": species,
+            "assembly": last.assembly,
+            "group": last.group,
+            "weight": last.weight,
+            **{
+                kind: [folder / record.file for record in files.get(kind, ())]
+                for kind in ("fasta", "cds", "vcf")
+            },
+            **{kind: folder / files[kind][0].file for kind in ("gff", "bed") if kind in files},
+        }
+    )
 
 
 def _beside(folder: Path, source: Source) -> Source:

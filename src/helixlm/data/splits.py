@@ -9,6 +9,7 @@ drawn from a seeded generator: the order of a file decides nothing. What a group
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
 
 import numpy as np
@@ -37,6 +38,8 @@ class SplitConfig(BaseModel):
     that share sequence."""
     validation_contigs: tuple[str, ...] = ()
     """Names of the contigs to hold out; empty: they are drawn at random."""
+    left_out: tuple[str, ...] = ()
+    """Names or shell patterns of contigs that are in no split, such as "*_alt"."""
     validation_fraction: float = Field(default=0.1, gt=0, le=0.5)
     """Share of the bases to hold out, where no contigs are named."""
     block_bp: int = Field(default=1_000_000, gt=0)
@@ -51,6 +54,10 @@ class SplitConfig(BaseModel):
             raise ValueError(f"validation_contigs: expected none when the split is by {self.by}")
         return self
 
+    def leaves_out(self, contig: str) -> bool:
+        """Whether a contig is in no split; of several genomes it is ``species:contig``."""
+        return any(fnmatchcase(contig, pattern) for pattern in self.left_out)
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -62,6 +69,7 @@ class Assignment:
         Length of a block, or None if whole contigs are assigned.
     validation : dict of str to bytes
         For each contig one byte a block (one in all if `block_bp` is None): 1 means validation.
+        Contigs that are left out are absent.
     """
 
     block_bp: int | None

@@ -31,7 +31,7 @@ class Tally(BaseModel):
     contigs: dict[str, int] = {}
     """Bases in windows, by contig; those of records by chromosome, see `records.py`."""
     dropped: dict[str, int] = {}
-    """Bases in no window, by reason (`windows.DROP_REASONS`)."""
+    """Bases in no window, or of windows that are left out, by reason (`windows.DROP_REASONS`)."""
     variants: dict[str, int] = {}
     """Alleles applied to haplotypes, by kind; once for each haplotype that was made, be it a
     duplicate that is left out then, or one that weights copy."""

@@ -12,6 +12,7 @@ from helixlm.compute import Compute
 from helixlm.data.corpus import Corpus, open_corpus
 from helixlm.data.fasta import iter_chunks
 from helixlm.data.folder import new_folder, refuse_existing
+from helixlm.data.genome_files import needs_annotation
 from helixlm.data.hub import find_corpus
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source, SourceError, problem_of, read_sources
@@ -126,6 +127,11 @@ def prepare(
     if dataset_split != "train":
         genome["dataset_split"] = dataset_split
     genomes = _genomes(genome, sources)
+    if gff is not None and not needs_annotation(settings.windows):
+        raise SourceError(
+            f"{gff}: found an annotation and windows of the kind {settings.windows.kind!r}, which "
+            "are not made from it: leave out --gff, or choose the kind 'coding' or 'features'"
+        )
     with (report or Silent()).stage("Preparing the corpus") as progress:
         manifest = prepare_corpus(
             genomes,

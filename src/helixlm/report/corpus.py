@@ -13,7 +13,7 @@ from helixlm.data.corpus import CorpusManifest, InputFile, OtherFile
 from helixlm.data.haplotype_alleles import SKIP_REASONS
 from helixlm.data.tally import LENGTH_BINS_PER_OCTAVE, Tally, total
 from helixlm.data.weights import WeightConfig
-from helixlm.data.windows import DROP_REASONS
+from helixlm.data.windows import DROP_REASONS, LOST_WINDOWS
 from helixlm.report.bars import bar_chart, histogram_chart
 from helixlm.report.contigs import contigs_chart
 from helixlm.report.html import environment
@@ -136,11 +136,16 @@ def whole_tally(manifest: CorpusManifest) -> Tally:
 
 
 def _parts_of_bases(manifest: CorpusManifest) -> list[tuple[str, str, int]]:
-    """Return (name, class, bases) of what became of the input."""
+    """Return (name, class, bases) of what became of the input.
+
+    Bases of windows count as often as they are in one, of those that are left out too.
+    """
+    lost = sum(manifest.dropped_bases.get(reason, 0) for reason in LOST_WINDOWS)
     parts = [
         ("training", "train", manifest.splits["train"].num_bases),
         ("validation", "validation", manifest.splits["validation"].num_bases),
-        ("not used", "dropped", sum(manifest.dropped_bases.values())),
+        ("in no window", "dropped", sum(manifest.dropped_bases.values()) - lost),
+        ("in windows left out", "dropped", lost),
     ]
     return [part for part in parts if part[2]]
 

@@ -9,10 +9,10 @@ or validation to `splits.py`.
 The soft mask stays in the sequence, whatever the published scripts do with it.
 """
 
-from helixlm.data.windows.base import DROP_REASONS, Dropped, Window, WindowError
+from helixlm.data.windows.base import DROP_REASONS, LOST_WINDOWS, Dropped, Window, WindowError
 from helixlm.data.windows.coding import CodingWindows
 from helixlm.data.windows.dnabert import DnabertWindows
-from helixlm.data.windows.features import Feature, FeatureWindows, feature_spans
+from helixlm.data.windows.features import Feature, FeatureWindows, feature_spans, span_of
 from helixlm.data.windows.fixed import FixedWindows
 from helixlm.data.windows.kinds import DEFAULT_KIND, WindowConfig, cut, refill, unit_bp
 from helixlm.data.windows.pieces import PieceWindows
@@ -22,6 +22,7 @@ from helixlm.data.windows.tinydnabert import TinyDnabertWindows, segments
 __all__ = [
     "DEFAULT_KIND",
     "DROP_REASONS",
+    "LOST_WINDOWS",
     "CodingWindows",
     "DnabertWindows",
     "Dropped",
@@ -38,5 +39,6 @@ __all__ = [
     "feature_spans",
     "refill",
     "segments",
+    "span_of",
     "unit_bp",
 ]

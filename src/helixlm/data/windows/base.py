@@ -29,9 +29,14 @@ DROP_REASONS = {
     "not_sampled": "stretches that no window drawn at random fell on",
     "no_feature": "stretches in no window around a feature, or in no coding sequence",
     "outside": "stretches outside the given intervals",
+    "left_out": "contigs that the settings leave out of training and validation",
     "repeat": "soft-masked repeats, and what lies among them in no piece that was chosen",
 }
-"""Why bases are in no window."""
+"""Why bases are in no window, or, for those in `LOST_WINDOWS`, why windows are left out."""
+
+LOST_WINDOWS = ("split_border", "duplicate", "weight")
+"""Reasons that count windows with all their bases: those may be in several of them, and in others
+that are kept."""
 
 IupacPolicy = Literal["keep", "split", "n"]
 

@@ -89,7 +89,7 @@ def feature_spans(
     Parameters
     ----------
     features : sequence of Feature
-        Of all contigs, in any order.
+        In any order; those on other contigs are passed over.
     contig : str
         Name of the contig.
     contig_bp : int
@@ -123,13 +123,14 @@ def feature_spans(
                 f"{place}: strand {feature.strand!r}, expected '+' or '-': without a strand "
                 "there is no upstream; leave the feature out, or say '+'"
             )
-        span = _span(feature, config)
+        span = span_of(feature, config)
         if span.start >= 0 and span.end <= contig_bp:
             found.add(span)
     return sorted(found)
 
 
-def _span(feature: Feature, config: FeatureWindows) -> FeatureSpan:
+def span_of(feature: Feature, config: FeatureWindows) -> FeatureSpan:
+    """Return the window of a feature, which may leave the contig."""
     start, end = feature.start, feature.end
     upstream, downstream = config.upstream_bp, config.downstream_bp
     if config.around == "start":  # the border upstream of the first base stands for the feature

@@ -98,7 +98,8 @@ def cut(
     start, stop : int
         The part, bp: multiples of ``unit_bp(config)``, or 0 and L. The whole if not given.
     features : sequence of Feature
-        What windows of the kind ``features`` are around, on all contigs. Others take none.
+        What windows of the kind ``features`` are around; those on other contigs are passed over.
+        Other kinds take none.
     report : callable
         Given what windows of the kind ``repeatfree`` keep of the contig, before the first of them.
 
