@@ -166,9 +166,24 @@ def test_the_text_has_them_too(corpus):
     )
     assert lines[0].endswith("from 2 genomes in 2 files.")
     whole = sum(found.num_bases for found in corpus.manifest.splits.values())
-    found = re.fullmatch(r"  one: (\d+) bases \((.*) %\)", lines[1])
-    assert int(found[1]) == sum(len(text) for text in GENOMES["one"].values())
-    assert float(found[2]) == pytest.approx(100 * int(found[1]) / whole, abs=0.06)
+    found = re.fullmatch(r"  one.*: (\d+) windows, (\d+) bases \((.*) %\)", lines[1])
+    one = [row for row in [*rows, *corpus.iter_windows("validation")] if row.contig[:4] == "one:"]
+    assert int(found[1]) == len(one)
+    assert int(found[2]) == sum(len(text) for text in GENOMES["one"].values())
+    assert float(found[3]) == pytest.approx(100 * int(found[2]) / whole, abs=0.06)
+    assert re.fullmatch(r"  file .*: 2 contigs, SHA-256 [0-9a-f]{12}", lines[2])
+    text = "\n".join(lines)
+    assert "  held out: one:chr2\n" in text
+    assert "windows.length_bp 90" in text
+    every = "".join(row.sequence for row in [*rows, *corpus.iter_windows("validation")]).upper()
+    assert f"  letters: A {100 * every.count('A') / len(every):.1f} %, C " in text
+    [least, most, half] = re.findall(
+        r"windows of some (\S+) bp to (\S+) bp, half .* of (\S+) bp", text
+    )[0]
+    lengths = sorted(len(row.sequence) for row in [*rows, *corpus.iter_windows("validation")])
+    assert 0.9 * lengths[0] < float(least) <= lengths[0]
+    assert lengths[-1] <= float(most) < 1.1 * lengths[-1]
+    assert float(half) == pytest.approx(lengths[len(lengths) // 2], rel=0.09)
 
 
 def test_bars_are_as_long_as_their_amounts():

@@ -22,13 +22,15 @@ from helixlm.files import replace_file
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
-from helixlm.report.corpus import render_corpus
+from helixlm.report.corpus import describe_corpus, render_corpus
 from helixlm.tokenizers.base import Tokenizer, TokenizerConfig
 from helixlm.tokenizers.build import build_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
 
 logger = logging.getLogger(__name__)
 
+TEXT = "report.txt"
+"""the same as text"""
 PAGE = "report.html"
 """the page of a corpus, in its folder"""
 LINE_BP = 1000
@@ -102,7 +104,7 @@ def prepare(
     Returns
     -------
     Corpus
-        The finished corpus; `PAGE` in its folder describes it.
+        The finished corpus; `PAGE` and `TEXT` in its folder describe it.
 
     Raises
     ------
@@ -150,8 +152,9 @@ def prepare(
             "no base is in lower case, so no repeat was left out: windows.kind 'repeatfree' needs "
             "a soft-masked genome, such as hg38.fa.gz of UCSC or a '.dna_sm.' file of Ensembl"
         )
-    with replace_file(Path(output) / PAGE) as temporary:
-        temporary.write_text(render_corpus(manifest), encoding="utf-8", newline="\n")
+    for name, text in ((PAGE, render_corpus(manifest)), (TEXT, describe_corpus(manifest) + "\n")):
+        with replace_file(Path(output) / name) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
     return open_corpus(output)
 
 

@@ -3,7 +3,7 @@
 Comes in: a `CorpusManifest`. Goes out: one HTML page like that of a run, and the same as text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -89,29 +89,68 @@ def render_corpus(manifest: CorpusManifest) -> str:
 
 
 def describe_corpus(manifest: CorpusManifest) -> str:
-    """Return what a corpus holds as a text of some lines."""
+    """Return what the page says as a text of some lines, but for the pictures."""
     whole = whole_tally(manifest)
-    lines = [in_words(manifest)]
-    if len(manifest.sources) > 1:
-        for source in manifest.sources:
-            bases = total(source.tallies.values()).bases
-            lines.append(
-                f"  {source.species}: {count(bases)} bases ({percent(bases / whole.bases)})"
-            )
+    lines = [in_words(manifest), *_describe_sources(manifest)]
     lines += [
         f"  left out: {count(bases)} bases, {reason}"
         for reason, bases in dropped_in_words(manifest)
     ]
+    if manifest.validation_contigs:
+        lines.append(f"  held out: {_names(manifest.validation_contigs)}")
+    lines.append(f"  windows of {_lengths(whole)}")
+    letters = ", ".join(f"{name} {percent(n / whole.bases)}" for name, n in _letters(whole))
+    lines.append(f"  letters: {letters}; G and C {percent(_gc(whole))} of the known bases")
     softmasked = percent(whole.softmasked_bases / max(1, whole.bases))
     lines.append(f"  in lower case (repeats): {softmasked} of the bases")
-    lines.append(f"  G and C: {percent(_gc(whole))} of the known bases")
     if manifest.repeats is not None:
         lines += [f"  outside repeats, {line}" for line in describe_repeats(manifest.repeats)]
     for kind, number in sorted(whole.variants.items()):
         lines.append(f"  variants applied, {kind}: {count(number)}")
     for reason, number in skipped_in_words(whole):
         lines.append(f"  variants left out, {reason}: {count(number)}")
+    lines.append(
+        "  settings: " + ", ".join(f"{name} {value}" for name, value in _settings(manifest))
+    )
     return "\n".join(lines)
+
+
+def _describe_sources(manifest: CorpusManifest) -> Iterator[str]:
+    """Yield a line for each of the first genomes and each of their files."""
+    bases = max(1, whole_tally(manifest).bases)
+    for row in _species(manifest)[:MOST_BARS]:
+        about = [
+            row["assembly"],
+            row["group"],
+            "" if row["weight"] == 1 else f"weight {row['weight']}",
+        ]
+        named = (
+            f"{row['species']} ({', '.join(filter(None, about))})" if any(about) else row["species"]
+        )
+        if len(manifest.sources) > 1:
+            windows, share = count(row["windows"]), percent(row["bases"] / bases)
+            yield f"  {named}: {windows} windows, {count(row['bases'])} bases ({share})"
+        for name, contigs, digest in row["files"]:
+            yield f"  file {name}: {contigs}SHA-256 {digest}"
+    if len(manifest.sources) > MOST_BARS:
+        yield f"  and {count(len(manifest.sources) - MOST_BARS)} more genomes"
+
+
+def _lengths(tally: Tally) -> str:
+    """Say how long windows are, as exactly as their bins are."""
+    bins = sorted(tally.lengths)
+    middle, seen = bins[0], 0
+    for middle in bins:
+        seen += tally.lengths[middle]
+        if 2 * seen >= tally.windows:
+            break
+    least, half, most = (
+        2 ** (place / LENGTH_BINS_PER_OCTAVE) for place in (bins[0], middle + 0.5, bins[-1] + 1)
+    )
+    return (
+        f"some {short(least, 'bp')} to {short(most, 'bp')}, half of them of {short(half, 'bp')} at "
+        "most"
+    )
 
 
 def in_words(manifest: CorpusManifest) -> str:
