@@ -28,14 +28,18 @@ class Project(NamedTuple):
     """Times that all bases are made into windows, beyond what the run did."""
     more_gb: float = 0
     """Input that is not sequence."""
+    records_m: float = 0
+    """Records with genotypes of 3,202 people, millions; the run had some of 50."""
 
 
 PROJECTS = (
     Project("one human genome", 1, 3.1, "tinydnabert"),
     Project("DNABERT-2's 135 species", 135, 32.49, "tinydnabert"),
     Project("Nucleotide Transformer's 850 species", 850, 174, "pieces"),
-    Project("1000 Genomes, one of 3,202 people a window", 1, 3.1, "pieces, haplotypes", 1, 29.8),
-    Project("1000 Genomes, all 3,202 people", 1, 3.1, "pieces, haplotypes", 3202, 29.8),
+    Project(
+        "1000 Genomes, one of 3,202 people a window", 1, 3.1, "pieces, haplotypes", 1, 29.8, 73.55
+    ),
+    Project("1000 Genomes, all 3,202 people", 1, 3.1, "pieces, haplotypes", 3202, 29.8, 73.55),
 )
 
 
@@ -56,14 +60,14 @@ def stages(project: Project, run: dict, args: argparse.Namespace) -> list[Stage]
     windows_gb = project.gbp * project.copies * run["corpus_bases"] / run["bases"]
     parquet_gb = windows_gb * run["corpus_bytes"] / run["corpus_bases"]
     store_gb = windows_gb / args.bases_a_token * args.bytes_a_token
-    input_gb = project.gbp * args.fasta_bytes + project.more_gb
+    fasta_gb = project.gbp * args.fasta_bytes
     cutting = run["processor"] / run["bases"] * 1e6 - args.reading
     return [
-        Stage("letters", mbp * args.reading / 3600, input_gb, project.gbp, project.genomes),
+        Stage("letters", mbp * args.reading / 3600, fasta_gb, project.gbp, project.genomes),
         Stage(
             "corpus",
-            mbp * project.copies * cutting / 3600,
-            project.gbp * project.copies,
+            (mbp * project.copies * cutting + project.records_m * 1000 * args.record) / 3600,
+            project.gbp * project.copies + project.more_gb,
             parquet_gb,
             max(project.genomes, project.gbp * 1e9 / TASK_BP),
         ),
@@ -100,9 +104,10 @@ def duration(hours: float) -> str:
 def disk(project: Project, found: list[Stage]) -> list[str]:
     """Return the bytes of each stage, and the most that lie there at once."""
     letters, corpus, _, store = found
-    held = [letters.reads_gb + letters.writes_gb + corpus.writes_gb]
-    held.append(letters.reads_gb + corpus.writes_gb + store.writes_gb)
-    made = [letters.reads_gb, letters.writes_gb, corpus.writes_gb, store.writes_gb, max(held)]
+    input_gb = letters.reads_gb + project.more_gb
+    held = [input_gb + letters.writes_gb + corpus.writes_gb]
+    held.append(input_gb + corpus.writes_gb + store.writes_gb)
+    made = [input_gb, letters.writes_gb, corpus.writes_gb, store.writes_gb, max(held)]
     return [project.name, *map(size, made)]
 
 
@@ -139,8 +144,9 @@ def main() -> None:
     )
     add = parser.add_argument
     add("runs", type=Path, help="what prepare.py --json wrote")
-    add("--fasta-bytes", type=float, default=0.3, help="of packed FASTA, a base (0.3)")
+    add("--fasta-bytes", type=float, default=0.32, help="of packed FASTA, a base (0.32: hg38)")
     add("--reading", type=float, default=0.009, help="core-seconds a Mbp, FASTA to letters (0.009)")
+    add("--record", type=float, default=0.31, help="core-ms a record of 3,202 people (0.31)")
     add("--training", type=float, default=0.05, help="core-seconds a Mbp, byte pairs (0.05)")
     add("--training-bytes", type=float, default=2.2, help="of memory a base, byte pairs (2.2)")
     add("--encoding", type=float, default=0.024, help="core-seconds a Mbp, byte pairs (0.024)")

@@ -53,7 +53,7 @@ def test_simulated_inputs_fit_together(tmp_path, monkeypatch):
 def args():
     """Return round rates."""
     return Namespace(
-        fasta_bytes=0.25, reading=0.36, training=3.6, training_bytes=2, encoding=7.2,
+        fasta_bytes=0.25, reading=0.36, training=3.6, training_bytes=2, encoding=7.2, record=1.8,
         bases_a_token=5, bytes_a_token=2, workers=64, machine_cores=16,
     )  # fmt: skip
 
@@ -62,17 +62,18 @@ def test_the_arithmetic_of_a_project(args):
     """By hand: 10 Gbp, every base in two windows of half a byte, 1.08 s of prepare a Mbp."""
     scaling = load("scaling")
     run = {"bases": 2e6, "corpus_bases": 4e6, "corpus_bytes": 2e6, "processor": 2.16}
-    project = scaling.Project("ten", 5, 10, "fixed", copies=3, more_gb=1)
+    project = scaling.Project("ten", 5, 10, "fixed", copies=3, more_gb=1, records_m=2)
     letters, corpus, vocabulary, store = scaling.stages(project, run, args)
-    assert letters == pytest.approx(("letters", 1.0, 3.5, 10, 5))
-    assert corpus[1:4] == pytest.approx((6.0, 30, 30))  # 10,000 Mbp x 3 x 0.72 s
+    assert letters == pytest.approx(("letters", 1.0, 2.5, 10, 5))
+    # 10,000 Mbp x 3 x 0.72 s, and 2 million records x 1.8 ms
+    assert corpus[1:4] == pytest.approx((7.0, 31, 30))
     assert vocabulary[1:] == pytest.approx((60.0, 30, 0, 16))
     assert store[1:] == pytest.approx((120.0, 30, 24, 16))
     found = [letters, corpus, vocabulary, store]
     assert scaling.disk(project, found) == [
         "ten", "3.5 GB", "10.0 GB", "30.0 GB", "24.0 GB", "57.5 GB",
     ]  # fmt: skip
-    assert scaling.work(project, found)[-1] == "187.00"
+    assert scaling.work(project, found)[-1] == "188.00"
     cells = scaling.cluster(project, found, args)
     assert cells[1] == "12.0 min on 5, 0.02 GB/s"
     assert cells[-1] == "token store: 16 of 64 workers are of use"
