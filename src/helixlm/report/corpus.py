@@ -184,7 +184,7 @@ def _parts_of_bases(manifest: CorpusManifest) -> list[tuple[str, str, int]]:
         ("training", "train", manifest.splits["train"].num_bases),
         ("validation", "validation", manifest.splits["validation"].num_bases),
         ("in no window", "dropped", sum(manifest.dropped_bases.values()) - lost),
-        ("in windows left out", "dropped", lost),
+        ("in windows left out", "lost", lost),
     ]
     return [part for part in parts if part[2]]
 
