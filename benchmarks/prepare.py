@@ -145,8 +145,19 @@ def stage_of(file: str) -> str:
     return next((stage for stage, ends in STAGES.items() if any(x in file for x in ends)), "rest")
 
 
-def run(inputs: Inputs, kind: str, workers: int, task_bp: int, *, profile: bool = False) -> dict:
-    """Make a corpus in a fresh process; return what it says, and the memory that was seen."""
+def run(
+    inputs: Inputs,
+    kind: str,
+    workers: int,
+    task_bp: int,
+    *,
+    profile: bool = False,
+    watched: bool = False,
+) -> dict:
+    """Make a corpus in a fresh process; return what it says, and the memory that was seen.
+
+    Looking at memory takes time, the more so with mapped files and several workers.
+    """
     genotypes = [inputs.vcf] if inputs.vcf and "haplotypes" in kind else []
     with tempfile.TemporaryDirectory() as folder:
         job = {
@@ -162,9 +173,11 @@ def run(inputs: Inputs, kind: str, workers: int, task_bp: int, *, profile: bool 
         command = [sys.executable, __file__, "--child", json.dumps(job)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         watch = Watch(process.pid)
-        watch.start()
+        if watched:
+            watch.start()
         text, _ = process.communicate()
-        watch.join()
+        if watched:
+            watch.join()
         assert process.returncode == 0, f"{kind}: the run failed"
         assert (Path(folder) / "corpus" / MANIFEST).exists()
     return json.loads(text.splitlines()[-1]) | {"own": watch.own, "mapped": watch.mapped}
@@ -250,7 +263,7 @@ def memory(by_size: dict[int, Inputs], args: argparse.Namespace) -> None:
     for kind in possible(next(iter(by_size.values())), args.kinds):
         cells = []
         for inputs in by_size.values():
-            found = run(inputs, kind, args.workers[0], args.task_bp)
+            found = run(inputs, kind, args.workers[0], args.task_bp, watched=True)
             cells.append(f"{found['own'] / 2**20:.0f} ({found['mapped'] / 2**20:.0f})")
         rows.append([kind, *cells])
     table(" | ".join(["windows", *(f"{mbp} Mbp, MiB" for mbp in by_size)]), rows)
