@@ -39,7 +39,6 @@ from helixlm.data import corpus_tasks, prepare
 from helixlm.data.folder import MANIFEST
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
-from helixlm.recipes.load import load_recipe
 
 KINDS: dict[str, tuple[str, ...]] = {
     "tinydnabert": (),
@@ -76,6 +75,8 @@ STAGES = {
 
 def make_corpus(job: dict[str, Any]) -> dict[str, Any]:
     """Make a corpus in this process; return seconds, bytes and, if asked for, shares of time."""
+    from helixlm.recipes.load import load_recipe  # noqa: PLC0415 - torch, which workers lack
+
     warm_up(job["kind"])
     corpus_tasks.TASK_BP = job["task_bp"]
     recipe = load_recipe("tinydnabert", [*KINDS[job["kind"]], "split.by=block"])
@@ -107,6 +108,8 @@ def make_corpus(job: dict[str, Any]) -> dict[str, Any]:
 
 def warm_up(kind: str) -> None:
     """Make a small corpus, so that all code is loaded and compiled."""
+    from helixlm.recipes.load import load_recipe  # noqa: PLC0415 - torch, which workers lack
+
     recipe = load_recipe("tinydnabert", KINDS[kind])
     letters = np.frombuffer(b"ACGT", np.uint8)[np.random.default_rng(0).integers(0, 4, 40_000)]
     contigs = ("one", "two", "three")
