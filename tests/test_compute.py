@@ -15,11 +15,16 @@ import psutil
 import pytest
 from tests.compute_inputs import SETTINGS, TASK_BP, write_sources
 
-from helixlm.compute import MOST_TRIES, Compute, ComputeError, map_in_order
+from helixlm.compute import MOST_TRIES, Compute, ComputeError, Workers
 from helixlm.data import corpus_tasks
 from helixlm.data.prepare import prepare_corpus
 from helixlm.data.tally import total
 from helixlm.errors import InputError
+
+
+def map_in_order(function, items, compute):
+    with Workers(compute) as workers:
+        yield from workers.map(function, items)
 
 
 def dies_until(path, times):
@@ -93,14 +98,26 @@ def test_an_item_that_kills_each_worker_ends_the_run(tmp_path):
 def test_a_script_that_begins_again_in_each_worker(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from helixlm.compute import Compute, map_in_order\n"
-        "print(list(map_in_order(abs, [1], Compute(workers=2))))\n"
+        "from helixlm.compute import Compute, Workers\n"
+        "print(list(Workers(Compute(workers=2)).map(abs, [1])))\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert "does not stand below 'if __name__ == \"__main__\":'" in done.stderr.splitlines()[-1]
     text = script.read_text().replace("print", 'if __name__ == "__main__":\n    print')
     script.write_text(text)
     assert subprocess.check_output([sys.executable, script], text=True) == "[1]\n"
+
+
+def test_stages_share_workers_also_after_one_was_left_or_a_worker_died(tmp_path):
+    pid = "__import__('os').getpid()"
+    with Workers(Compute(workers=2)) as workers:
+        first = set(workers.map(eval, [f"__import__('time').sleep(0.1) or {pid}"] * 8))
+        left = workers.map(eval, [pid] * 100)
+        next(left)
+        left.close()
+        assert set(workers.map(eval, [pid] * 8)) <= first
+        assert list(workers.map(eval, [dies_until(tmp_path / "count", 2), "3"])) == [7, 3]
+        assert not set(workers.map(eval, [pid] * 8)) & first
 
 
 def test_an_error_comes_in_its_turn():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helixlm.compute import Compute, ComputeError, _check_same, map_in_order
+from helixlm.compute import Compute, ComputeError, Workers, _check_same
 
 # In a process of its own, as Ray leaves threads and handlers behind.
 SCRIPT = textwrap.dedent(
@@ -17,7 +17,7 @@ SCRIPT = textwrap.dedent(
     import hashlib, json, sys, time
     from pathlib import Path
     from ray.cluster_utils import Cluster
-    from helixlm.compute import Compute, map_in_order
+    from helixlm.compute import Compute, Workers
     from helixlm.data import corpus_tasks
     from helixlm.data.prepare import prepare_corpus
     from helixlm.errors import HelixError, InputError
@@ -47,23 +47,23 @@ SCRIPT = textwrap.dedent(
     sources = write_sources(folder)
     prepare_corpus(sources, folder / "one", **SETTINGS)
     prepare_corpus(sources, folder / "ray", **SETTINGS, compute=compute, progress=progress)
-    order = list(map_in_order(eval, [f"{n} ** 2" for n in range(20)], compute))
+    order = list(Workers(compute).map(eval, [f"{n} ** 2" for n in range(20)]))
     try:
         raises = "(_ for _ in ()).throw(__import__('helixlm.errors').errors.InputError('x'))"
-        list(map_in_order(eval, ["1", raises], compute))
+        list(Workers(compute).map(eval, ["1", raises]))
         error = None
     except InputError as found:
         error = str(found)
     port = int(cluster.address.rpartition(":")[2])
     try:
-        list(map_in_order(abs, [1], Compute(ray=f"127.0.0.1:{port + 1}")))
+        list(Workers(Compute(ray=f"127.0.0.1:{port + 1}")).map(abs, [1]))
         other = None
     except HelixError as found:
         other = str(found)
-    same = list(map_in_order(abs, [-1], Compute(ray=f"127.0.0.1:{port}")))
+    same = list(Workers(Compute(ray=f"127.0.0.1:{port}")).map(abs, [-1]))
     late = folder / "late"
     item = f"__import__('time').sleep(2) or open({str(late)!r}, 'x').close()"
-    results = map_in_order(eval, ["1", item, item], compute)
+    results = Workers(compute).map(eval, ["1", item, item])
     next(results)
     results.close()
     time.sleep(4)
@@ -100,8 +100,8 @@ def test_two_nodes_of_which_one_dies_write_the_bytes_of_one_process(tmp_path):
 
 def test_no_cluster_there():
     script = (
-        "from helixlm.compute import Compute, map_in_order\n"
-        "list(map_in_order(abs, [1], Compute(ray='127.0.0.1:1')))"
+        "from helixlm.compute import Compute, Workers\n"
+        "list(Workers(Compute(ray='127.0.0.1:1')).map(abs, [1]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
@@ -112,7 +112,7 @@ def test_no_cluster_there():
 def test_without_ray_the_message_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(Exception, match=r"pip install '.\[cluster\]'"):
-        list(map_in_order(abs, [1], Compute(ray="auto")))
+        list(Workers(Compute(ray="auto")).map(abs, [1]))
     assert issubclass(ComputeError, RuntimeError)
 
 

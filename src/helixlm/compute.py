@@ -59,36 +59,96 @@ class Compute(BaseModel):
     takes the place of `workers`."""
 
 
-def map_in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], compute: Compute
-) -> Iterator[Result]:
-    """Yield the result of each item, in the order of the items.
+class Workers:
+    """Processes, or a cluster, that work on items; to be used as a context.
+
+    Processes start when the first item is given out and last until the context ends, so that
+    several stages of work share them.
 
     Parameters
     ----------
-    function : callable
-        At the top level of a module. Other processes import it.
-    items : iterable
-        Taken as workers become free, so there may be more than fit in memory.
     compute : Compute
         Where to work.
-
-    Yields
-    ------
-    object
-        ``function(item)``. An error that it raises is raised here, when its turn comes.
-
-    Raises
-    ------
-    ComputeError
-        If a worker dies with the same item `MOST_TRIES` times, or if the cluster cannot be reached
-        or this process works on another.
     """
-    if compute.ray is not None:
-        return _on_ray(function, items, compute.ray)
-    if compute.workers == 1:
-        return map(function, items)
-    return _in_processes(function, items, compute.workers)
+
+    def __init__(self, compute: Compute) -> None:
+        self._compute = compute
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield the result of each item, in the order of the items.
+
+        Parameters
+        ----------
+        function : callable
+            At the top level of a module. Other processes import it.
+        items : iterable
+            Taken as workers become free, so there may be more than fit in memory.
+
+        Yields
+        ------
+        object
+            ``function(item)``. An error that it raises is raised here, when its turn comes.
+
+        Raises
+        ------
+        ComputeError
+            If a worker dies with the same item `MOST_TRIES` times, or if the cluster cannot be
+            reached or this process works on another.
+        """
+        if self._compute.ray is not None:
+            return _on_ray(function, items, self._compute.ray)
+        if self._compute.workers == 1:
+            return map(function, items)
+        return self._in_processes(function, items)
+
+    def _in_processes(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]:
+        source = iter(items)
+        calls: deque[_Call] = deque()
+        try:
+            while True:
+                for item in source:
+                    calls.append(self._submit(function, item))
+                    if len(calls) == WAITING_ITEMS * self._compute.workers:
+                        break
+                if not calls:
+                    return
+                call = calls.popleft()
+                try:
+                    result = call.future.result()
+                except BrokenProcessPool:
+                    # Which worker died is not known, so each item is tried alone.
+                    self._stop()
+                    result = _alone(function, call.item)
+                    calls = deque(self._submit(function, item) for item, _ in calls)
+                yield result
+        finally:
+            for call in calls:
+                call.future.cancel()
+
+    def _submit(self, function: Callable[[Item], Result], item: Item) -> "_Call":
+        """Give an item out; if a worker has died meanwhile, its future says so."""
+        if self._pool is None:
+            self._pool = _start_pool(self._compute.workers)
+        try:
+            return _Call(item, self._pool.submit(function, item))
+        except BrokenProcessPool as error:
+            future: Future[Any] = Future()
+            future.set_exception(error)
+            return _Call(item, future)
 
 
 class _Call(NamedTuple):
@@ -96,48 +156,10 @@ class _Call(NamedTuple):
     future: "Future[Any]"
 
 
-def _in_processes(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[Result]:
-    source = iter(items)
-    calls: deque[_Call] = deque()
-    pool = _pool(workers)
-    try:
-        while True:
-            for item in source:
-                calls.append(_submit(pool, function, item))
-                if len(calls) == WAITING_ITEMS * workers:
-                    break
-            if not calls:
-                return
-            call = calls.popleft()
-            try:
-                result = call.future.result()
-            except BrokenProcessPool:
-                pool.shutdown(wait=False, cancel_futures=True)
-                # Which worker died is not known, so each item is tried alone.
-                result = _alone(function, call.item)
-                pool = _pool(workers)
-                calls = deque(_submit(pool, function, item) for item, _ in calls)
-            yield result
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _submit(pool: ProcessPoolExecutor, function: Callable[[Item], Result], item: Item) -> _Call:
-    """Give an item out; if a worker has died meanwhile, its future says so."""
-    try:
-        return _Call(item, pool.submit(function, item))
-    except BrokenProcessPool as error:
-        future: Future[Any] = Future()
-        future.set_exception(error)
-        return _Call(item, future)
-
-
 def _alone(function: Callable[[Item], Result], item: Item) -> Result:
     """Work on an item in a process of its own, so that a death is surely this item's."""
     for _ in range(MOST_TRIES):
-        with _pool(1) as pool:
+        with _start_pool(1) as pool:
             try:
                 return pool.submit(function, item).result()
             except BrokenProcessPool:
@@ -151,7 +173,7 @@ def _alone(function: Callable[[Item], Result], item: Item) -> Result:
     )
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _start_pool(workers: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")  # threads of this process are not copied
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
 

@@ -16,6 +16,7 @@ Each window comes once; who writes them writes the copies.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
@@ -86,59 +87,30 @@ class Stretch(NamedTuple):
     stop: int
 
 
+@dataclass(kw_only=True)
 class RowMaker:
-    """Makes the rows of one genome.
+    """Makes the rows of one genome."""
 
-    Parameters
-    ----------
-    genome : Genome
-        Its letters.
-    source : Source
-        What belongs to it.
-    prefix : str
-        Tells its contigs from those of other genomes in `assignment`.
-    windows, variants, seed
-        Settings.
-    assignment : Assignment
-        The split of every base.
-    weights : WindowWeights
-        Which windows are left out.
-    variant_files : dict of str to Path
-        Where the genotypes of a contig are.
-    counts : dict of str to Counting
-        By split; variants are counted there.
-
-    Attributes
-    ----------
-    repeats : list of RepeatReport
-        What windows of the kind ``repeatfree`` keep, filled as rows are made: of each contig, or
-        of each interval of a BED file, named ``contig:start-end``.
-    """
-
-    def __init__(
-        self,
-        genome: Genome,
-        source: Source,
-        prefix: str,
-        windows: WindowConfig,
-        variants: VariantConfig,
-        seed: int,
-        assignment: Assignment,
-        weights: WindowWeights,
-        variant_files: dict[str, Path],
-        counts: dict[str, Counting],
-    ) -> None:
-        self.genome = genome
-        self.source = source
-        self.prefix = prefix
-        self.windows = windows
-        self.variants = variants
-        self.seed = seed
-        self.assignment = assignment
-        self.weights = weights
-        self.variant_files = variant_files
-        self.counts = counts
-        self.repeats: list[RepeatReport] = []
+    genome: Genome
+    """Its letters."""
+    source: Source
+    """What belongs to it."""
+    prefix: str
+    """Tells its contigs from those of other genomes in `assignment`."""
+    windows: WindowConfig
+    variants: VariantConfig
+    seed: int
+    assignment: Assignment
+    """The split of every base."""
+    weights: WindowWeights
+    """Which windows are left out."""
+    variant_files: dict[str, Path]
+    """Where the genotypes of a contig are."""
+    counts: dict[str, Counting]
+    """By split; variants are counted there."""
+    repeats: list[RepeatReport] = field(default_factory=list, init=False)
+    """What windows of the kind ``repeatfree`` keep, filled as rows are made: of each contig, or of
+    each interval of a BED file, named ``contig:start-end``."""
 
     def rows(self, stretch: Stretch) -> Iterator[Part]:
         """Yield the windows of a stretch and what is dropped, each with its split."""

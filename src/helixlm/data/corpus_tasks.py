@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -235,21 +235,21 @@ def _rows_of(
     folder = genome_folder(work, task.source)
     splits = job.record_splits[task.source]
     records = None if splits is None else open_records(folder)
-    settings = (
-        open_genome(folder) if records is None else records.genome,
-        job.sources[task.source],
-        prefix_of(job.sources, task.source),
-        job.windows_of(task.source),
-        job.variants,
-        job.seed,
-        Assignment(job.block_bp, job.validation),
-        open_weights(work, job, task.source, records),
-        job.variant_files[task.source],
-        counts,
-    )
+    settings: dict[str, Any] = {
+        "genome": open_genome(folder) if records is None else records.genome,
+        "source": job.sources[task.source],
+        "prefix": prefix_of(job.sources, task.source),
+        "windows": job.windows_of(task.source),
+        "variants": job.variants,
+        "seed": job.seed,
+        "assignment": Assignment(job.block_bp, job.validation),
+        "weights": open_weights(work, job, task.source, records),
+        "variant_files": job.variant_files[task.source],
+        "counts": counts,
+    }
     if records is None or splits is None or task.records is None:
-        return RowMaker(*settings), task.stretches
-    maker = RecordRows(*settings, records=records, splits=splits)
+        return RowMaker(**settings), task.stretches
+    maker = RecordRows(**settings, records=records, splits=splits)
     return maker, maker.stretches(*task.records)
 
 

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from helixlm.compute import Compute, map_in_order
+from helixlm.compute import Compute, Workers
 from helixlm.data.corpus import CorpusError, CorpusManifest
 from helixlm.data.corpus_manifest import make_manifest
 from helixlm.data.corpus_plan import Plan, made_before, stamps
@@ -149,9 +149,11 @@ def prepare_corpus(
                 samples=plan.variants.samples,
                 draws=plan.variants.draws,
             )
-    maker = _Maker(plan, compute or Compute(), progress)
-    with unfinished_folder(output, plan, {GENOMES: LETTERS_DEPEND_ON}) as work:
-        manifest = maker.make(work)
+    with (
+        unfinished_folder(output, plan, {GENOMES: LETTERS_DEPEND_ON}) as work,
+        Workers(compute or Compute()) as workers,
+    ):
+        manifest = _Maker(plan, workers, progress).make(work)
         if stamps(sources) != plan.files:
             raise CorpusError(f"{output}: an input file changed while it was read: run again")
         write_manifest(work, manifest)
@@ -161,9 +163,9 @@ def prepare_corpus(
 class _Maker:
     """The stages of one corpus."""
 
-    def __init__(self, plan: Plan, compute: Compute, progress: Progress | None) -> None:
+    def __init__(self, plan: Plan, workers: Workers, progress: Progress | None) -> None:
         self.plan = plan
-        self.compute = compute
+        self.workers = workers
         self.progress = progress
         self.input_bytes = sum(size for _, size, _ in plan.files)
 
@@ -200,7 +202,7 @@ class _Maker:
         results = self._run(work, job)
         if self.plan.duplicates is not None:
             results = write_unique(work, job, results, self.plan.duplicates)
-        coverage = map_in_order(cover_contig, plan_coverage(work, job, results), self.compute)
+        coverage = self.workers.map(cover_contig, plan_coverage(work, job, results))
         return make_manifest(self.plan, genomes, weights, held_out, tasks, results, tuple(coverage))
 
     def _read_genomes(self, work: Path) -> list[Genome | Records]:
@@ -214,7 +216,7 @@ class _Maker:
         sizes = {path: size for path, size, _ in self.plan.files}
         done = 0
         genomes: list[Genome | Records] = []
-        for genome in map_in_order(_read_genome, items, self.compute):
+        for genome in self.workers.map(_read_genome, items):
             source, _ = items[len(genomes)]
             genomes.append(genome)
             done += sum(sizes[str(path)] for path in source.sequence_files)
@@ -234,7 +236,7 @@ class _Maker:
         num_bases = sum(task.num_bases for task in job.tasks)
         done = 0
         results: list[TaskResult] = []
-        for result in map_in_order(run_task, items, self.compute):
+        for result in self.workers.map(run_task, items):
             done += job.tasks[len(results)].num_bases
             results.append(result)
             if self.progress is not None:

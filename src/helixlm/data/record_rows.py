@@ -7,8 +7,8 @@ no split can have, and windows that are left out, count with their letters.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from helixlm.data.corpus_rows import Part, RowMaker, Stretch
 from helixlm.data.corpus_splits import IN_BOTH, LEFT_OUT
@@ -17,23 +17,14 @@ from helixlm.data.splits import SPLITS
 from helixlm.data.windows import CodingWindows, Dropped, Window, cut
 
 
+@dataclass(kw_only=True)
 class RecordRows(RowMaker):
-    """Makes the rows of records; its stretches are whole records.
+    """Makes the rows of records; its stretches are whole records."""
 
-    Parameters
-    ----------
-    *arguments
-        Those of `RowMaker`.
-    records : Records
-        The records, whose letters are those of the genome.
-    splits : bytes
-        Of each record: the number of its split, `IN_BOTH` or `LEFT_OUT`.
-    """
-
-    def __init__(self, *arguments: Any, records: Records, splits: bytes) -> None:
-        super().__init__(*arguments)
-        self.records = records
-        self.splits = splits
+    records: Records
+    """Their letters are those of `genome`."""
+    splits: bytes
+    """Of each record: the number of its split, `IN_BOTH` or `LEFT_OUT`."""
 
     def stretches(self, first: int, stop: int) -> Iterator[Stretch]:
         """Yield the records of these numbers."""
