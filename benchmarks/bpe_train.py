@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helixlm.data.fasta import iter_chunks
+from helixlm.data.formats.fasta import iter_chunks
 
 BLOCK_BP = 1_000_000
 REPEAT_SHARE = 0.45

@@ -26,10 +26,10 @@ import pysam
 import pysam.bcftools
 from numpy.typing import NDArray
 
-from helixlm.data.fasta import iter_chunks
-from helixlm.data.haplotype_cohort import cohort_haplotypes
-from helixlm.data.haplotypes import HaplotypeConfig
-from helixlm.data.vcf import VcfFile
+from helixlm.data.formats.fasta import iter_chunks
+from helixlm.data.formats.vcf import VcfFile
+from helixlm.data.haplotypes.base import HaplotypeConfig
+from helixlm.data.haplotypes.cohort import cohort_haplotypes
 from helixlm.rng import CounterRng
 from helixlm.seq.contigs import match_contig
 from helixlm.seq.interval import Interval

@@ -35,7 +35,8 @@ import numpy as np
 from genomes import Inputs, World, inputs_in, simulate_world, write_inputs
 
 from helixlm.compute import Compute
-from helixlm.data import corpus_tasks, prepare
+from helixlm.data.corpus import prepare
+from helixlm.data.corpus import tasks as corpus_tasks
 from helixlm.data.folder import MANIFEST
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig

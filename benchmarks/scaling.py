@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from helixlm.data.corpus_tasks import TASK_BP
+from helixlm.data.corpus.tasks import TASK_BP
 
 
 class Project(NamedTuple):

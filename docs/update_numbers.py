@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from helixlm.data.corpus import Corpus, open_corpus
-from helixlm.data.fasta import iter_chunks
+from helixlm.data.corpus.base import Corpus, open_corpus
+from helixlm.data.formats.fasta import iter_chunks
 from helixlm.data.windows import TinyDnabertWindows, Window
 from helixlm.inference import LoadedModel, load, masked_probabilities
 from helixlm.recipes.load import load_recipe

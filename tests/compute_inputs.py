@@ -4,10 +4,10 @@ import gzip
 
 import pysam.bcftools
 
-from helixlm.data.duplicates import DuplicateConfig
+from helixlm.data.corpus.weights import WeightConfig
+from helixlm.data.similarity.duplicates import DuplicateConfig
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
-from helixlm.data.weights import WeightConfig
 from helixlm.data.windows import RepeatFreeWindows, TinyDnabertWindows
 from helixlm.rng import CounterRng
 

@@ -88,4 +88,4 @@ def test_importing_the_package_is_light():
 
 def test_sequences_need_nothing_heavy_and_streaming_no_pysam():
     assert loaded_by("import helixlm.seq.ops, helixlm.seq.interval, helixlm.rng") == set()
-    assert loaded_by("import helixlm.data.fasta") == set()
+    assert loaded_by("import helixlm.data.formats.fasta") == set()

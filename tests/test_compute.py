@@ -16,9 +16,9 @@ import pytest
 from tests.compute_inputs import SETTINGS, TASK_BP, write_sources
 
 from helixlm.compute import MOST_TRIES, Compute, ComputeError, Workers
-from helixlm.data import corpus_tasks
-from helixlm.data.prepare import prepare_corpus
-from helixlm.data.tally import total
+from helixlm.data.corpus import tasks as corpus_tasks
+from helixlm.data.corpus.prepare import prepare_corpus
+from helixlm.data.corpus.tally import total
 from helixlm.errors import InputError
 
 
@@ -148,7 +148,7 @@ PREPARE = textwrap.dedent(
     import sys
     from pathlib import Path
     from helixlm.compute import Compute
-    from helixlm.data.prepare import prepare_corpus
+    from helixlm.data.corpus.prepare import prepare_corpus
     from helixlm.data.sources import Source
     from helixlm.data.splits import SplitConfig
 

@@ -18,8 +18,8 @@ SCRIPT = textwrap.dedent(
     from pathlib import Path
     from ray.cluster_utils import Cluster
     from helixlm.compute import Compute, Workers
-    from helixlm.data import corpus_tasks
-    from helixlm.data.prepare import prepare_corpus
+    from helixlm.data.corpus import tasks as corpus_tasks
+    from helixlm.data.corpus.prepare import prepare_corpus
     from helixlm.errors import HelixError, InputError
 
     folder = Path(sys.argv[1])

@@ -1,7 +1,7 @@
 """Errors that are the user's to mend, and the one helper that asks for an optional package.
 
 Domain errors subclass ValueError or RuntimeError and live beside the code that raises them
-(`FastaError` in `data/fasta.py`). The command line prints the message of every `HelixError`
+(`FastaError` in `data/formats/fasta.py`). The command line prints the message of every `HelixError`
 as one line; anything else is a defect of ours and shows a traceback.
 """
 

@@ -15,7 +15,7 @@ from tests.data.record_files import Cds, letters, write_cds, write_table
 
 from helixlm.cli import progress
 from helixlm.cli.main import LogLines, repeat_options
-from helixlm.data.corpus import open_corpus
+from helixlm.data.corpus.base import open_corpus
 from helixlm.data.simulate import simulate, small_config
 from helixlm.data.store import open_store
 from helixlm.pipeline.pretrain import pretrain

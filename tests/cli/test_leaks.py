@@ -2,7 +2,7 @@
 
 import pytest
 
-from helixlm.data.prepare import prepare_corpus
+from helixlm.data.corpus.prepare import prepare_corpus
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import TinyDnabertWindows

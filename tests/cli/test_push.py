@@ -5,7 +5,7 @@ import shutil
 import pytest
 from tests.pipeline.hub_server import only_hub
 
-from helixlm.data.corpus import open_corpus
+from helixlm.data.corpus.base import open_corpus
 from helixlm.data.hub import fetch_corpus
 from helixlm.data.simulate import simulate, small_config
 from helixlm.data.store import open_store

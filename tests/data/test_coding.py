@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from tests.data import gff_files
 from tests.data.fasta_files import pack, text_of
 
-from helixlm.data.annotation import feature_points, read_annotation
-from helixlm.data.bed import iter_bed
 from helixlm.data.coding import (
     BOOK_COLUMNS,
     CodingError,
@@ -22,6 +20,8 @@ from helixlm.data.coding import (
     iter_coding_sequences,
     write_book_table,
 )
+from helixlm.data.formats.annotation import feature_points, read_annotation
+from helixlm.data.formats.bed import iter_bed
 from helixlm.data.genome import Genome
 from helixlm.data.simulate import simulate, small_config
 from helixlm.errors import StateError

@@ -9,6 +9,7 @@ import re
 import shutil
 import tracemalloc
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pysam
@@ -19,7 +20,7 @@ from tests.data.fasta_files import genomes, pack, text_of
 from tests.data.twobit_files import twobit_bytes
 
 from helixlm.data import genome as genome_module
-from helixlm.data.fasta import FastaError, scan_fasta
+from helixlm.data.formats.fasta import FastaError, scan_fasta
 from helixlm.data.genome import Genome, GenomeError, missing_contig, open_genome
 from helixlm.errors import StateError
 
@@ -127,8 +128,8 @@ def _first_letters(genome):
 def test_only_the_path_travels_to_other_processes(genome):
     assert len(pickle.dumps(genome)) < 300
     assert pickle.loads(pickle.dumps(genome)).contigs == genome.contigs
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(_first_letters, (genome,)) == "TTTATT"
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(_first_letters, genome).result() == "TTTATT"
 
 
 def test_the_same_files_open_what_is_there(genome, fasta, monkeypatch):

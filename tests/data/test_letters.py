@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helixlm.data import letters as letters_module
-from helixlm.data.corpus import open_corpus
+from helixlm.data.corpus.base import open_corpus
+from helixlm.data.corpus.prepare import prepare_corpus
 from helixlm.data.documents import StoreError
 from helixlm.data.letters import open_letters, write_letters
-from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import TinyDnabertWindows

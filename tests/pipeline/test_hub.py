@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import DatasetCard, constants
 from tests.pipeline.hub_server import TOKEN, Dataset, only_hub
 
-from helixlm.data.corpus import Corpus, open_corpus
+from helixlm.data.corpus.base import Corpus, open_corpus
 from helixlm.data.hub import HubError, fetch_corpus, find_corpus
 from helixlm.errors import StateError
 from helixlm.pipeline import hub as pushing

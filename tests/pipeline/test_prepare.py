@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from helixlm.data.corpus import open_corpus
-from helixlm.data.fasta import FastaError
+from helixlm.data.corpus.base import open_corpus
+from helixlm.data.formats.fasta import FastaError
 from helixlm.errors import InputError, StateError
 from helixlm.pipeline.prepare import prepare, train_tokenizer, training_sequences
 from helixlm.rng import CounterRng

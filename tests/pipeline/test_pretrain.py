@@ -16,9 +16,9 @@ from tests.data.record_files import Cds, letters, write_cds, write_table
 from transformers import AutoTokenizer
 
 import helixlm
-from helixlm.data.corpus import open_corpus
-from helixlm.data.leaks import check_leaks
+from helixlm.data.corpus.base import open_corpus
 from helixlm.data.letters import open_letters
+from helixlm.data.similarity.leaks import check_leaks
 from helixlm.data.store import open_store
 from helixlm.errors import InputError, StateError
 from helixlm.pipeline.prepare import prepare

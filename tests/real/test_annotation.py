@@ -6,13 +6,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from helixlm.data.annotation import feature_points, read_annotation
 from helixlm.data.cds_fasta import iter_cds_fasta
 from helixlm.data.coding import iter_coding_sequences
-from helixlm.data.corpus import open_corpus
+from helixlm.data.corpus.base import open_corpus
+from helixlm.data.corpus.prepare import prepare_corpus
+from helixlm.data.formats.annotation import feature_points, read_annotation
 from helixlm.data.genome import Genome
-from helixlm.data.leaks import check_leaks
-from helixlm.data.prepare import prepare_corpus
+from helixlm.data.similarity.leaks import check_leaks
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import CodingWindows

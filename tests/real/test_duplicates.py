@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from helixlm.data.corpus import open_corpus
-from helixlm.data.duplicates import Duplicate, DuplicateConfig, remove_duplicates
-from helixlm.data.fasta import iter_chunks
-from helixlm.data.leaks import check_leaks
-from helixlm.data.prepare import prepare_corpus
-from helixlm.data.sequence_files import SequenceFiles
+from helixlm.data.corpus.base import open_corpus
+from helixlm.data.corpus.prepare import prepare_corpus
+from helixlm.data.formats.fasta import iter_chunks
+from helixlm.data.similarity.duplicates import Duplicate, DuplicateConfig, remove_duplicates
+from helixlm.data.similarity.leaks import check_leaks
+from helixlm.data.similarity.sequence_files import SequenceFiles
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import Window

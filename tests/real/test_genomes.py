@@ -5,11 +5,11 @@ import gzip
 import numpy as np
 import pytest
 
-from helixlm.data.corpus import open_corpus
-from helixlm.data.fasta import iter_chunks, scan_fasta
-from helixlm.data.fasta_index import FastaFile
-from helixlm.data.leaks import check_leaks
-from helixlm.data.prepare import prepare_corpus
+from helixlm.data.corpus.base import open_corpus
+from helixlm.data.corpus.prepare import prepare_corpus
+from helixlm.data.formats.fasta import iter_chunks, scan_fasta
+from helixlm.data.formats.fasta_index import FastaFile
+from helixlm.data.similarity.leaks import check_leaks
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
 from helixlm.seq.ops import reverse_complement

@@ -8,11 +8,11 @@ import pysam
 import pysam.bcftools
 import pytest
 
-from helixlm.data.fasta import iter_chunks
-from helixlm.data.haplotype_alleles import KINDS, SKIP_REASONS, check_reference, read_allele
-from helixlm.data.haplotype_cohort import cohort_haplotypes, random_haplotypes
-from helixlm.data.haplotypes import HaplotypeConfig, apply_alleles
-from helixlm.data.vcf import VcfFile
+from helixlm.data.formats.fasta import iter_chunks
+from helixlm.data.formats.vcf import VcfFile
+from helixlm.data.haplotypes.alleles import KINDS, SKIP_REASONS, check_reference, read_allele
+from helixlm.data.haplotypes.base import HaplotypeConfig, apply_alleles
+from helixlm.data.haplotypes.cohort import cohort_haplotypes, random_haplotypes
 from helixlm.rng import CounterRng
 from helixlm.seq.interval import Interval
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from tests.pipeline.hub_server import only_hub
 
-from helixlm.data.corpus import open_corpus
+from helixlm.data.corpus.base import open_corpus
 from helixlm.data.hub import fetch_corpus
 from helixlm.pipeline.hub import push_corpus
 from helixlm.pipeline.prepare import prepare

@@ -8,7 +8,7 @@ import pysam
 import pysam.bcftools
 import pytest
 
-from helixlm.data.leaks import check_leaks
+from helixlm.data.similarity.leaks import check_leaks
 from helixlm.pipeline.prepare import PAGE, prepare
 from helixlm.seq.ops import reverse_complement
 

@@ -5,9 +5,9 @@ import functools
 import numpy as np
 import pytest
 
-from helixlm.data.corpus import open_corpus
-from helixlm.data.fasta import iter_chunks
-from helixlm.data.prepare import prepare_corpus
+from helixlm.data.corpus.base import open_corpus
+from helixlm.data.corpus.prepare import prepare_corpus
+from helixlm.data.formats.fasta import iter_chunks
 from helixlm.data.repeats import find_threshold, find_unmasked, report_repeats, select_pieces
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from tests.real.test_genomes import plain_reader
 
-from helixlm.data.corpus import open_corpus
-from helixlm.data.prepare import prepare_corpus
+from helixlm.data.corpus.base import open_corpus
+from helixlm.data.corpus.prepare import prepare_corpus
+from helixlm.data.corpus.weights import WeightConfig
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
-from helixlm.data.weights import WeightConfig
 from helixlm.data.windows import FixedWindows
 
 WINDOWS = FixedWindows(length_bp=500)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from tests.data.record_files import Cds, letters, write_cds, write_table
 
+from helixlm.data.corpus.window_files import SCHEMA
 from helixlm.data.simulate import simulate, small_config
-from helixlm.data.window_files import SCHEMA
 from helixlm.data.windows import DROP_REASONS
 from helixlm.pipeline.prepare import prepare
 from helixlm.report.card import COLUMNS, MOST_CONTIGS, render_card

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helixlm.data.coverage import ContigCoverage
+from helixlm.data.corpus.coverage import ContigCoverage
 from helixlm.report.contigs import LANES, contigs_chart
 from helixlm.report.svg import FONT, stand_alone
 

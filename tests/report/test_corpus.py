@@ -6,13 +6,13 @@ from xml.etree import ElementTree
 import pytest
 from tests.data.record_files import Cds, write_cds, write_table
 
-from helixlm.data.corpus import open_corpus
-from helixlm.data.duplicates import DuplicateConfig
-from helixlm.data.haplotype_alleles import SKIP_REASONS
-from helixlm.data.prepare import prepare_corpus
+from helixlm.data.corpus.base import open_corpus
+from helixlm.data.corpus.prepare import prepare_corpus
+from helixlm.data.corpus.weights import WeightConfig
+from helixlm.data.haplotypes.alleles import SKIP_REASONS
+from helixlm.data.similarity.duplicates import DuplicateConfig
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
-from helixlm.data.weights import WeightConfig
 from helixlm.data.windows import CodingWindows, FixedWindows
 from helixlm.report.bars import bar_chart, histogram_chart
 from helixlm.report.card import render_card

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from helixlm.data.prepare import prepare_corpus
+from helixlm.data.corpus.prepare import prepare_corpus
 from helixlm.data.repeats import GRCH38, RepeatReport, summarize
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from helixlm.data.delimited import TableError
+from helixlm.data.formats.delimited import TableError
 from helixlm.tasks.table import IntervalRow, ResultRow, read_table, summarise, write_table
 
 

@@ -42,9 +42,9 @@ def leaks(
     counted, and the worst are shown. The exit status is 0 without leaks and 3 with any.
     """
     from helixlm.cli.progress import Terminal
-    from helixlm.data.corpus import open_corpus
-    from helixlm.data.leaks import WindowSource, check_leaks
-    from helixlm.data.sequence_files import SequenceFiles
+    from helixlm.data.corpus.base import open_corpus
+    from helixlm.data.similarity.leaks import WindowSource, check_leaks
+    from helixlm.data.similarity.sequence_files import SequenceFiles
     from helixlm.errors import InputError
 
     if bool(corpus) == bool(train or validation) or bool(train) != bool(validation):

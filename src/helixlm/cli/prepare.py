@@ -55,7 +55,7 @@ def prepare(
     """
     from helixlm.cli.progress import Terminal
     from helixlm.compute import Compute
-    from helixlm.data.leaks import check_leaks
+    from helixlm.data.similarity.leaks import check_leaks
     from helixlm.pipeline.prepare import PAGE
     from helixlm.pipeline.prepare import prepare as run_prepare
     from helixlm.recipes.load import load_recipe

@@ -28,7 +28,7 @@ def push(
 
     Example: helixlm push corpus OWNER/NAME --license cc-by-4.0
     """
-    from helixlm.data.corpus import open_corpus
+    from helixlm.data.corpus.base import open_corpus
     from helixlm.pipeline.hub import push_corpus
 
     done = push_corpus(open_corpus(corpus), name, licence=licence, private=private)

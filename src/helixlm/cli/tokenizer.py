@@ -162,7 +162,7 @@ def encode(
     Example: helixlm tokenizer encode tokenizer --input corpus -o store
     """
     from helixlm.cli.progress import Terminal
-    from helixlm.data.corpus import open_corpus
+    from helixlm.data.corpus.base import open_corpus
     from helixlm.pipeline.stages import make_store
     from helixlm.tokenizers.hf import load_tokenizer
 
@@ -211,7 +211,7 @@ def report(
     Example: helixlm tokenizer report exact sampled --input genome.fa -o compared
     """
     from helixlm.cli.progress import Terminal
-    from helixlm.data.text_lines import holds_sequence_lines
+    from helixlm.data.formats.text_lines import holds_sequence_lines
     from helixlm.pipeline.prepare import LINE_BP
     from helixlm.pipeline.vocabularies import compare_vocabularies
 
@@ -259,8 +259,8 @@ def _refuse_idle(found: dict[str, str], given: dict[str, Any]) -> None:
 
 def _refuse_idle_line_bp(line_bp: int | None, inputs: list[Path]) -> None:
     """Refuse lengths of lines where no input is FASTA, of which alone lines are cut."""
+    from helixlm.data.formats.text_lines import holds_sequence_lines
     from helixlm.data.hub import may_be_on_hub
-    from helixlm.data.text_lines import holds_sequence_lines
 
     others = (
         path.is_dir() or may_be_on_hub(path) or (path.is_file() and holds_sequence_lines(path))

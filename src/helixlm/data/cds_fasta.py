@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helixlm.data.coding import CodingSequence
-from helixlm.data.fasta_stream import LEGAL, letter_hint
-from helixlm.data.numbered_lines import iter_lines
+from helixlm.data.formats.fasta_stream import LEGAL, letter_hint
+from helixlm.data.formats.numbered_lines import iter_lines
 from helixlm.errors import InputError
 
 _ILLEGAL = re.compile(f"[^{LEGAL.decode()}]")

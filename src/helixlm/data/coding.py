@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from helixlm.data.annotation import Annotation, CodingRegion, Segment
-from helixlm.data.delimited import delimiter_of, open_writer
+from helixlm.data.formats.annotation import Annotation, CodingRegion, Segment
+from helixlm.data.formats.delimited import delimiter_of, open_writer
 from helixlm.data.genome import Genome
 from helixlm.errors import InputError
 from helixlm.seq.contigs import missing_contig

@@ -3,7 +3,7 @@
 A stage writes into a hidden folder beside its output; when all is written, synced and
 described by a `manifest.json`, the folder gets its final name in one rename. A reader therefore
 finds a complete folder or none, whenever the writer was killed and whether or not the disk was
-full. What goes into the manifests belongs to `corpus.py` and `store.py`.
+full. What goes into the manifests belongs to `corpus/base.py` and `store.py`.
 """
 
 import contextlib

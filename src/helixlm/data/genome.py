@@ -21,8 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from helixlm.data.fasta_bytes import Digest, Progress, iter_blocks
-from helixlm.data.fasta_stream import LEGAL, Part, iter_parts
 from helixlm.data.folder import (
     MANIFEST,
     FileRecord,
@@ -35,7 +33,9 @@ from helixlm.data.folder import (
     refuse_existing,
     write_manifest,
 )
-from helixlm.data.twobit import is_twobit, iter_twobit
+from helixlm.data.formats.fasta_bytes import Digest, Progress, iter_blocks
+from helixlm.data.formats.fasta_stream import LEGAL, Part, iter_parts
+from helixlm.data.formats.twobit import is_twobit, iter_twobit
 from helixlm.errors import InputError, StateError
 from helixlm.seq.contigs import missing_contig
 from helixlm.version import __version__

@@ -14,12 +14,17 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from helixlm.data.annotation import Annotation, CodingRegion, feature_points, read_annotation
-from helixlm.data.bed import iter_bed
 from helixlm.data.coding import check_region
+from helixlm.data.formats.annotation import (
+    Annotation,
+    CodingRegion,
+    feature_points,
+    read_annotation,
+)
+from helixlm.data.formats.bed import iter_bed
+from helixlm.data.formats.vcf import VcfFile, check_samples, find_contig
 from helixlm.data.genome import Genome
 from helixlm.data.sources import Source, SourceError
-from helixlm.data.vcf import VcfFile, check_samples, find_contig
 from helixlm.data.windows import (
     CodingWindows,
     Feature,

@@ -19,7 +19,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from helixlm.data.corpus import CorpusManifest
+from helixlm.data.corpus.base import CorpusManifest
 from helixlm.data.folder import MANIFEST, check_files, read_manifest
 from helixlm.errors import HelixError, InputError, StateError
 from helixlm.version import __version__
@@ -49,7 +49,8 @@ def fetch_corpus(name: str, revision: str | None = None, *, token: str | None = 
     Returns
     -------
     Path
-        The folder, for `helixlm.data.corpus.open_corpus`; every file is compared with its hash.
+        The folder, for `helixlm.data.corpus.base.open_corpus`; every file is compared with its
+        hash.
 
     Raises
     ------

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from helixlm.data.cds_fasta import iter_cds_fasta
-from helixlm.data.datasets_column import iter_column
 from helixlm.data.folder import MANIFEST
+from helixlm.data.formats.datasets_column import iter_column
 from helixlm.data.genome import Genome, open_genome
 from helixlm.data.sources import Source
 from helixlm.files import replace_file

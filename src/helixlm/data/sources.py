@@ -20,8 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from helixlm.data.datasets_column import TABLES
 from helixlm.data.download import DownloadedFile, read_downloads
+from helixlm.data.formats.datasets_column import TABLES
 from helixlm.data.windows import WindowConfig
 from helixlm.errors import InputError
 

@@ -3,7 +3,8 @@
 In: the contigs and their lengths. Out: an `Assignment` that says of any interval to which split it
 belongs. Whole contigs, whole blocks or whole groups of blocks that share sequence are held out,
 drawn from a seeded generator: the order of a file decides nothing. What a group is is said in
-`homology.py`; whether finished windows share bases or sequences, in `leaks.py`.
+`similarity/homology.py`; whether finished windows share bases or sequences, in
+`similarity/leaks.py`.
 """
 
 import logging

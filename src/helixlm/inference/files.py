@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import torch
 
-from helixlm.data.delimited import check_sequence, delimiter_of, iter_rows, open_writer
-from helixlm.data.fasta import iter_chunks
+from helixlm.data.formats.delimited import check_sequence, delimiter_of, iter_rows, open_writer
+from helixlm.data.formats.fasta import iter_chunks
 from helixlm.errors import InputError
 from helixlm.inference.device import resolve_device
 from helixlm.inference.loading import LoadedModel, load

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from helixlm.data.fasta_index import FastaFile
+from helixlm.data.formats.fasta_index import FastaFile
 from helixlm.data.simulate import World, WorldConfig, simulate
 from helixlm.inference import LoadedModel, load, resolve_device
 from helixlm.pipeline.pretrain import PretrainResult, pretrain, standard_error_of

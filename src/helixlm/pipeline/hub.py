@@ -15,7 +15,7 @@ from typing import NamedTuple
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.hf_api import RepoFile
 
-from helixlm.data.corpus import Corpus, CorpusManifest
+from helixlm.data.corpus.base import Corpus, CorpusManifest
 from helixlm.data.folder import MANIFEST
 from helixlm.data.hub import REPO_TYPE, HubError, check_name, hub_errors
 from helixlm.pipeline.prepare import PAGE

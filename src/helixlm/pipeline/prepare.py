@@ -9,14 +9,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from helixlm.compute import Compute
-from helixlm.data.corpus import Corpus, open_corpus
-from helixlm.data.fasta import iter_chunks
+from helixlm.data.corpus.base import Corpus, open_corpus
+from helixlm.data.corpus.prepare import prepare_corpus
 from helixlm.data.folder import new_folder, refuse_existing
+from helixlm.data.formats.fasta import iter_chunks
+from helixlm.data.formats.text_lines import holds_sequence_lines, iter_text_lines
 from helixlm.data.genome_files import needs_annotation
 from helixlm.data.hub import find_corpus
-from helixlm.data.prepare import prepare_corpus
 from helixlm.data.sources import Source, SourceError, problem_of, read_sources
-from helixlm.data.text_lines import holds_sequence_lines, iter_text_lines
 from helixlm.errors import InputError
 from helixlm.files import replace_file
 from helixlm.pipeline.progress import Reporter, Silent
@@ -89,7 +89,7 @@ def prepare(
         Intervals outside which nothing is taken, or which windows are put around.
     weights : path, optional
         Weights of regions, bedGraph: how often windows come in training, see
-        `helixlm.data.weights`.
+        `helixlm.data.corpus.weights`.
     sources : path, optional
         Instead of `fasta`: a YAML file that lists genomes, see `helixlm.data.sources`.
     overrides : sequence of str

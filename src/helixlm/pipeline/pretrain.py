@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from helixlm.data.corpus import Corpus, open_corpus
+from helixlm.data.corpus.base import Corpus, open_corpus
 from helixlm.data.folder import new_folder
 from helixlm.data.hub import find_corpus
 from helixlm.errors import InputError, StateError

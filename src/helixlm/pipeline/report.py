@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from helixlm.data.corpus import Corpus, open_corpus
-from helixlm.data.leaks import check_leaks
+from helixlm.data.corpus.base import Corpus, open_corpus
+from helixlm.data.similarity.leaks import check_leaks
 from helixlm.data.windows import DROP_REASONS
 from helixlm.inference import LoadedModel, load, masked_probabilities
 from helixlm.recipes.load import load_recipe

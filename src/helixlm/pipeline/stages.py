@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from helixlm.data.corpus import Corpus
+from helixlm.data.corpus.base import Corpus
 from helixlm.data.folder import (
     MANIFEST,
     Manifest,

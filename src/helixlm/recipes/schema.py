@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from helixlm.data.corpus_rows import VariantConfig
-from helixlm.data.duplicates import DuplicateConfig
+from helixlm.data.corpus.rows import VariantConfig
+from helixlm.data.corpus.weights import WeightConfig
+from helixlm.data.similarity.duplicates import DuplicateConfig
 from helixlm.data.splits import SplitConfig
-from helixlm.data.weights import WeightConfig
 from helixlm.data.windows import TinyDnabertWindows, WindowConfig
 from helixlm.models.config import EncoderConfig
 from helixlm.tasks.config import FinetuneConfig

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from helixlm.data.corpus import CorpusManifest, CorpusSource
-from helixlm.data.tally import total
-from helixlm.data.window_files import SCHEMA
+from helixlm.data.corpus.base import CorpusManifest, CorpusSource
+from helixlm.data.corpus.tally import total
+from helixlm.data.corpus.window_files import SCHEMA
 from helixlm.report.corpus import dropped_in_words, in_words, skipped_in_words, whole_tally
 from helixlm.report.html import environment
 from helixlm.report.numerals import count

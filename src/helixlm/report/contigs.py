@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-from helixlm.data.coverage import ContigCoverage
+from helixlm.data.corpus.coverage import ContigCoverage
 from helixlm.report.numerals import percent, short
 from helixlm.report.svg import (
     Scale,

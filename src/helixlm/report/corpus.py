@@ -9,10 +9,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from helixlm.data.corpus import CorpusManifest, InputFile, OtherFile
-from helixlm.data.haplotype_alleles import SKIP_REASONS
-from helixlm.data.tally import LENGTH_BINS_PER_OCTAVE, Tally, total
-from helixlm.data.weights import WeightConfig
+from helixlm.data.corpus.base import CorpusManifest, InputFile, OtherFile
+from helixlm.data.corpus.tally import LENGTH_BINS_PER_OCTAVE, Tally, total
+from helixlm.data.corpus.weights import WeightConfig
+from helixlm.data.haplotypes.alleles import SKIP_REASONS
 from helixlm.data.windows import DROP_REASONS, LOST_WINDOWS
 from helixlm.report.bars import bar_chart, histogram_chart
 from helixlm.report.contigs import contigs_chart

@@ -2,7 +2,8 @@
 
 Comes in: a CSV with a header `sequence,label`. Goes out: sequences as they stand in the file,
 labels as integers with their names, and for each sequence the line it came from, so that a later
-complaint can name it. What a table is belongs to `data/delimited.py`; tokens to `predict.py`.
+complaint can name it. What a table is belongs to `data/formats/delimited.py`; tokens to
+`predict.py`.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from helixlm.data.delimited import check_sequence, iter_rows
+from helixlm.data.formats.delimited import check_sequence, iter_rows
 from helixlm.errors import InputError
 from helixlm.rng import CounterRng
 from helixlm.seq.ops import reverse_complement

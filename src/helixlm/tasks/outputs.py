@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from helixlm.data.delimited import open_writer
 from helixlm.data.folder import refuse_differences, refuse_existing
+from helixlm.data.formats.delimited import open_writer
 from helixlm.errors import StateError
 from helixlm.files import replace_file
 from helixlm.inference import LoadedModel, load

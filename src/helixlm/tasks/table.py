@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from helixlm.data.delimited import TableError, iter_rows, open_writer
+from helixlm.data.formats.delimited import TableError, iter_rows, open_writer
 from helixlm.files import replace_file
 
 

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helixlm.data.delimited import TableError
 from helixlm.data.download import ManifestError, list_manifests, load_manifest
+from helixlm.data.formats.delimited import TableError
 
 MD5 = "1c9dcaddfa41027f17cd8f7a82c7293b"
 SHA256 = "c1dd87068c254eb53d944f71e51d1311964fce8de24d6fc0effc9c61c01527d4"

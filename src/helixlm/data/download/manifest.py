@@ -16,10 +16,10 @@ from urllib.parse import unquote, urlsplit
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from helixlm.data.delimited import delimiter_of, iter_rows
 from helixlm.data.download.addresses import parse_accession
 from helixlm.data.download.checksums import Checksums, parse_checksum
 from helixlm.data.folder import MANIFEST
+from helixlm.data.formats.delimited import delimiter_of, iter_rows
 from helixlm.errors import InputError
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=@,-]{0,199}")

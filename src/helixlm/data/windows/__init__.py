@@ -1,10 +1,10 @@
 """Windows: the stretches of a genome that a model is trained on, and what is left out.
 
 In: the letters of a contig. Out: windows with their coordinates, and the stretches that are in no
-window, with the reason; together they cover each contig. One kind of windows is one module with
-its settings: `tinydnabert`, `fixed`, `dnabert`, `pieces` (Nucleotide Transformer, dnaGrinder),
-`features` and `repeatfree`; `kinds` joins them. Writing windows belongs to `corpus.py`, training
-or validation to `splits.py`.
+window, with the reason; together they cover each contig. One kind of windows is one module with its
+settings: `tinydnabert`, `fixed`, `dnabert`, `pieces` (Nucleotide Transformer, dnaGrinder),
+`features` and `repeatfree`; `kinds` joins them. Writing windows belongs to `corpus/base.py`,
+training or validation to `splits.py`.
 
 The soft mask stays in the sequence, whatever the published scripts do with it.
 """

@@ -24,7 +24,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from helixlm.data.fasta import Chunk
+from helixlm.data.formats.fasta import Chunk
 from helixlm.data.runs import Letters
 from helixlm.data.windows.base import CHUNK_BP, Dropped, Window, WindowSettings, read
 from helixlm.rng import CounterRng
