@@ -8,6 +8,7 @@ import torch
 
 from helixlm.models.config import EncoderConfig
 from helixlm.models.convert import config_from_hf, config_to_hf
+from helixlm.models.encoder import View
 from helixlm.models.heads import MaskedLM
 from helixlm.models.init import begin_at_frequencies, initialise
 
@@ -43,9 +44,9 @@ def attention_by_offset(model, layer, ids_BL, heads=3):
     """Mean attention weight of each head by offset, from the definition of attention."""
     encoder = model.encoder
     with torch.no_grad():
-        hidden = encoder.embeddings(ids_BL, None, None, None)
+        hidden = encoder.embeddings(ids_BL, None, None, None, None)
         for before in encoder.layers[:layer]:
-            hidden = before(hidden, None, "sdpa", None)
+            hidden = before(hidden, View(None, None), "sdpa", None)
         q, k, _ = encoder.layers[layer].qkv(hidden).chunk(3, dim=-1)
         q, k = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k))
         weight = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1).mean(0)

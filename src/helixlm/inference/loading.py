@@ -13,6 +13,9 @@ from helixlm.models.hf import CONFIG_FILE, find_folder, load_model
 from helixlm.tokenizers.base import Tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
 
+NO_LIMIT = 1 << 31
+"""tokens that a model takes whose positions are not learned: more than any input has"""
+
 
 class LoadedModel(NamedTuple):
     """A model with its tokenizer."""
@@ -28,8 +31,9 @@ class LoadedModel(NamedTuple):
 
     @property
     def max_tokens(self) -> int:
-        """Most tokens that the model takes, special tokens counted."""
-        return self.model.config.max_tokens
+        """Most tokens that the model takes, special tokens counted; see `NO_LIMIT`."""
+        most = self.model.config.max_tokens
+        return NO_LIMIT if most is None else most
 
 
 def load(model: str | Path) -> LoadedModel:

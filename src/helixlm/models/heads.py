@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from helixlm.models.config import EncoderConfig
 from helixlm.models.dropout import draw_seed
 from helixlm.models.dropout import dropout as drop
-from helixlm.models.encoder import Encoder
+from helixlm.models.encoder import Encoder, make_norm
 
 
 class MaskedLM(nn.Module):
     """Encoder that predicts the token at every asked position.
 
-    The decoder is the token embedding itself: one weight, used twice.
+    The decoder is the token embedding itself, one weight used twice, unless `tied_decoder` is off.
 
     Parameters
     ----------
@@ -73,22 +73,26 @@ class MaskedLM(nn.Module):
 
 
 class MaskedHead(nn.Module):
-    """Dense layer, GELU, LayerNorm, then likeness to every row of the token embedding."""
+    """Dense layer, GELU, LayerNorm, then likeness to every row of a matrix (V, C), and a bias."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size, bias=config.head_bias)
+        self.norm = make_norm(config)
+        self.decoder = None
+        if not config.tied_decoder:
+            self.decoder = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, hidden: Tensor, embedding_VC: Tensor) -> Tensor:
         """Return logits, float32, (..., V), of hidden vectors (..., C)."""
         hidden = self.norm(F.gelu(self.dense(hidden)))
-        return F.linear(hidden, embedding_VC, self.bias).float()
+        matrix_VC = embedding_VC if self.decoder is None else self.decoder.weight
+        return F.linear(hidden, matrix_VC, self.bias).float()
 
 
 class SequenceClassifier(nn.Module):
-    """Encoder that gives each sequence one of K labels, from the hidden vector of its first token.
+    """Encoder that gives each sequence one of K labels, from one vector: see `pooling`.
 
     Parameters
     ----------
@@ -137,39 +141,69 @@ class SequenceClassifier(nn.Module):
         Parameters
         ----------
         input_ids_BL, attention_mask_BL, token_type_ids_BL, dropout_seed : Tensor
-            As in `Encoder.forward`. The first token of a row is the one that is read (``<s>``).
+            As in `Encoder.forward`.
 
         Returns
         -------
         Tensor, float32, shape (B, K)
             Logits of the labels.
         """
-        num_rows, num_tokens = input_ids_BL.shape
         if self.training and dropout_seed is None:
             dropout_seed = draw_seed(input_ids_BL.device)
-        first_B = torch.arange(num_rows, device=input_ids_BL.device) * num_tokens
-        hidden_BC = self.encoder(
+        num_rows, num_tokens = input_ids_BL.shape
+        first_B = None
+        if self.config.pooling == "first":
+            first_B = torch.arange(num_rows, device=input_ids_BL.device) * num_tokens
+        hidden = self.encoder(
             input_ids_BL,
             attention_mask_BL=attention_mask_BL,
             token_type_ids_BL=token_type_ids_BL,
             select_index_M=first_B,
             dropout_seed=dropout_seed,
         )
-        return self.head(hidden_BC, dropout_seed if self.training else None)
+        if self.config.pooling == "mean":
+            hidden = mean_of_tokens(hidden, attention_mask_BL)
+        return self.head(hidden, dropout_seed if self.training else None)
+
+
+def mean_of_tokens(hidden_BLC: Tensor, attention_mask_BL: Tensor | None) -> Tensor:
+    """Return the mean hidden vector of the tokens that are no padding, (B, C)."""
+    if attention_mask_BL is None:
+        return hidden_BLC.mean(1)
+    weight_BL1 = attention_mask_BL[:, :, None].to(hidden_BLC.dtype)
+    return (hidden_BLC * weight_BL1).sum(1) / weight_BL1.sum(1)
 
 
 class SequenceHead(nn.Module):
-    """Dense layer, tanh, output. RoBERTa also drops the input; BERT calls the first half pooler."""
+    """Dense layer, non-linearity, output; kinds differ in the middle and in what is dropped.
+
+    ========== ======================================== ===========================
+    kind       middle                                   dropout before
+    ========== ======================================== ===========================
+    roberta    tanh                                     the dense layer, the output
+    bert       tanh (dense layer and tanh: the pooler)  the output
+    modernbert GELU, LayerNorm                          the output
+    dnagrinder LayerNorm, GELU                          the output
+    ========== ======================================== ===========================
+    """
 
     def __init__(self, config: EncoderConfig, num_labels: int, dropout: float) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.kind = config.sequence_head
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size, bias=config.head_bias)
+        if self.kind in ("modernbert", "dnagrinder"):
+            self.norm = make_norm(config)
         self.output = nn.Linear(config.hidden_size, num_labels)
-        self.input_dropout = dropout if config.family == "roberta" else 0.0
+        self.input_dropout = dropout if self.kind == "roberta" else 0.0
         self.output_dropout = dropout
 
     def forward(self, hidden_BC: Tensor, seed: Tensor | None = None) -> Tensor:
         """Return logits, float32, (B, K); with a seed, values are dropped."""
-        hidden_BC = drop(hidden_BC, self.input_dropout, seed, -1)
-        hidden_BC = drop(torch.tanh(self.dense(hidden_BC)), self.output_dropout, seed, -2)
-        return self.output(hidden_BC).float()
+        hidden_BC = self.dense(drop(hidden_BC, self.input_dropout, seed, -1))
+        if self.kind == "modernbert":
+            hidden_BC = self.norm(F.gelu(hidden_BC))
+        elif self.kind == "dnagrinder":
+            hidden_BC = F.gelu(self.norm(hidden_BC))
+        else:
+            hidden_BC = torch.tanh(hidden_BC)
+        return self.output(drop(hidden_BC, self.output_dropout, seed, -2)).float()

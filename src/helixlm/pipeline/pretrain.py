@@ -151,10 +151,11 @@ def pretrain(
         vocabulary = vocabulary_of(tokenizer)
         train, validation = _plans(run, resolved, source, tokenizer, vocabulary, report)
         config = resolved.model.encoder(vocab_size=vocabulary.size, pad_token_id=vocabulary.pad)
-        if resolved.batches.row_tokens > config.max_tokens:
-            needed = resolved.batches.row_tokens + config.max_positions - config.max_tokens
+        most = config.max_tokens
+        if most is not None and resolved.batches.row_tokens > most:
+            needed = resolved.batches.row_tokens + config.max_positions - most
             raise InputError(
-                f"batches.row_tokens {resolved.batches.row_tokens} is over the {config.max_tokens} "
+                f"batches.row_tokens {resolved.batches.row_tokens} is over the {most} "
                 f"tokens that model.max_positions {config.max_positions} serves with the padding "
                 f"id {config.pad_token_id} of this tokenizer: set model.max_positions={needed}"
             )
@@ -174,7 +175,7 @@ def pretrain(
                 config=resolved.train,
                 seed=resolved.seed,
                 output=run,
-                save_tokenizer=partial(tokenizer.save, max_tokens=config.max_tokens),
+                save_tokenizer=partial(tokenizer.save, max_tokens=config.usual_tokens),
                 identity={
                     "corpus": source.manifest.corpus_sha256,
                     "tokenizer": tokenizer.sha256,
@@ -336,7 +337,7 @@ def _export(run: Path, training: TrainingResult, tokenizer: Tokenizer) -> Path:
     model = load_model(training.checkpoint, head="masked")
     with new_folder(output) as folder:
         save_model(model, folder)
-        tokenizer.save(folder, max_tokens=model.config.max_tokens)
+        tokenizer.save(folder, max_tokens=model.config.usual_tokens)
     return output
 
 

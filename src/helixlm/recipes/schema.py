@@ -109,9 +109,10 @@ class Recipe(BaseModel):
         except ValidationError as error:
             found = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
             raise ValueError(f"model: {found}") from error
-        if self.batches.row_tokens > encoder.max_tokens:
+        most = encoder.max_tokens
+        if most is not None and self.batches.row_tokens > most:
             yield (
-                f"batches.row_tokens {self.batches.row_tokens} is over the {encoder.max_tokens} "
+                f"batches.row_tokens {self.batches.row_tokens} is over the {most} "
                 f"tokens that model.max_positions {self.model.max_positions} serves"
             )
         if self.batches.rows % self.train.micro_rows:
