@@ -238,6 +238,11 @@ class EncoderConfig(BaseModel):
         return self.max_positions - skipped
 
     @property
+    def usual_dropout(self) -> float:
+        """Dropout of hidden vectors, which heads take over."""
+        return self.hidden_dropout
+
+    @property
     def usual_tokens(self) -> int:
         """Tokens of the longest document that the model was made for."""
         return self.max_positions if self.max_tokens is None else self.max_tokens

@@ -17,7 +17,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     """Split parameters into those that decay and those that do not.
 
     Biases and the weights of normalisation layers are not decayed, as in BERT's published code
-    and transformers' Trainer. A tied weight stands in one group once.
+    and transformers' Trainer, nor is a module that says so of itself (`undecayed`). A tied weight
+    stands in one group once.
 
     Parameters
     ----------
@@ -41,6 +42,9 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
         for name, parameter in module.named_parameters(recurse=False)
         if name == "bias" or name.endswith("_bias") or isinstance(module, nn.LayerNorm)
     }
+    for module in model.modules():
+        if getattr(module, "undecayed", False):
+            undecayed |= {id(parameter) for parameter in module.parameters()}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
         {
