@@ -94,7 +94,7 @@ def test_one_graph_for_all_steps(make, bf16):
 @pytest.mark.parametrize("bf16", [False, True])
 def test_layers_compiled_one_by_one_as_training_does(make, bf16):
     model, plain = make(0.1, num_layers=3), make(0.1, num_layers=3)
-    compile_layers(model.encoder)
+    compile_layers(model.encoder.layers)
     graphs = []
 
     def backend(graph, inputs):

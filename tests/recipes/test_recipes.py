@@ -17,7 +17,7 @@ from helixlm.tokenizers.build import build_tokenizer
 
 
 def parameters(recipe):
-    encoder = recipe.model.encoder(vocab_size=recipe.tokenizer.vocab_size, pad_token_id=1)
+    encoder = recipe.model.complete(vocab_size=recipe.tokenizer.vocab_size, pad_token_id=1, mask_token_id=4)
     return num_parameters(encoder)
 
 
@@ -46,7 +46,7 @@ def test_the_published_ids_are_a_switch():
     recipe = load_recipe(
         "tinydnabert", ["tokenizer.special_order=published", "model.pad_token_id=1"]
     )
-    encoder = recipe.model.encoder(vocab_size=1024, pad_token_id=3)
+    encoder = recipe.model.complete(vocab_size=1024, pad_token_id=3, mask_token_id=4)
     assert encoder.pad_token_id == 1
     assert num_parameters(encoder) == 19_968_512
 

@@ -164,13 +164,13 @@ class Encoder(nn.Module):
         return View(mask, rotary), View(near, near_rotary)
 
 
-def compile_layers(encoder: Encoder) -> None:
+def compile_layers(layers: nn.ModuleList) -> None:
     """Let torch.compile fuse each layer, in place; shapes must not change afterwards.
 
     All layers have the same code, so it is compiled once for all but the last (which may be asked
     for selected tokens only), in a fraction of the time that the whole model would take.
     """
-    for layer in encoder.layers:
+    for layer in layers:
         layer.compile(dynamic=False)
 
 

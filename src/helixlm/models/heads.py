@@ -131,6 +131,15 @@ class CausalLM(nn.Module):
         return F.linear(hidden, self.encoder.word.weight).float()
 
 
+LanguageModel = MaskedLM | CausalLM
+"""What is pretrained."""
+
+
+def build_language_model(config: EncoderConfig | HyenaConfig) -> LanguageModel:
+    """Return the model that a configuration describes, its weights not yet set."""
+    return CausalLM(config) if isinstance(config, HyenaConfig) else MaskedLM(config)
+
+
 class MaskedHead(nn.Module):
     """Dense layer, GELU, LayerNorm, then likeness to every row of a matrix (V, C), and a bias."""
 

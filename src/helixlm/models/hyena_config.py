@@ -3,19 +3,17 @@
 Nothing here builds a model or imports torch.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-class HyenaConfig(BaseModel):
+class HyenaShape(BaseModel):
     """Shape and rates of a HyenaDNA; the defaults are those of all published ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: Literal["hyenadna"] = "hyenadna"
-    vocab_size: int = Field(ge=1)
-    """Rows of the token embedding, and logits; the published models have 16 for 12 tokens."""
     hidden_size: int = Field(ge=1)
     """Width of the residual stream."""
     num_layers: int = Field(ge=1)
@@ -39,21 +37,15 @@ class HyenaConfig(BaseModel):
     """Added to the variance in every LayerNorm."""
     initializer_range: float = Field(0.02, gt=0)
     """Standard deviation of fresh weights."""
-    pad_token_id: int = Field(4, ge=0)
-    """The padding id."""
     pooling: Literal["last", "mean"] = "last"
     """What a sequence head reads: the last token, or the mean of all; padding left out."""
 
     @model_validator(mode="after")
-    def _check(self) -> "HyenaConfig":
+    def _check_shape(self) -> Self:
         if self.filter_features % 2 == 0:
             raise ValueError(
                 f"filter_features {self.filter_features} are the time and pairs of cosine and "
                 "sine: expected an odd number"
-            )
-        if self.pad_token_id >= self.vocab_size:
-            raise ValueError(
-                f"pad_token_id {self.pad_token_id} is outside the vocabulary of {self.vocab_size}"
             )
         return self
 
@@ -71,6 +63,23 @@ class HyenaConfig(BaseModel):
     def usual_tokens(self) -> int:
         """As `max_tokens`."""
         return self.max_positions
+
+
+class HyenaConfig(HyenaShape):
+    """A whole HyenaDNA."""
+
+    vocab_size: int = Field(ge=1)
+    """Rows of the token embedding, and logits; the published models have 16 for 12 tokens."""
+    pad_token_id: int = Field(4, ge=0)
+    """The padding id."""
+
+    @model_validator(mode="after")
+    def _check_ids(self) -> Self:
+        if self.pad_token_id >= self.vocab_size:
+            raise ValueError(
+                f"pad_token_id {self.pad_token_id} is outside the vocabulary of {self.vocab_size}"
+            )
+        return self
 
 
 def hyena_parameters_by_part(config: HyenaConfig) -> dict[str, int]:

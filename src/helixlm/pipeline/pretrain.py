@@ -32,8 +32,7 @@ from helixlm.data.hub import find_corpus
 from helixlm.errors import InputError, StateError
 from helixlm.files import replace_file
 from helixlm.inference import resolve_device
-from helixlm.models.config import num_parameters
-from helixlm.models.heads import MaskedLM
+from helixlm.models.heads import MaskedLM, build_language_model
 from helixlm.models.hf import load_model, save_model
 from helixlm.models.init import begin_at_frequencies, initialise
 from helixlm.pipeline.machine import processor_name, require_compiler
@@ -150,7 +149,9 @@ def pretrain(
         dropout = row_dropout(tokenizer, rate) if rate else None
         vocabulary = vocabulary_of(tokenizer)
         train, validation = _plans(run, resolved, source, tokenizer, vocabulary, report)
-        config = resolved.model.encoder(vocab_size=vocabulary.size, pad_token_id=vocabulary.pad)
+        config = resolved.model.complete(
+            vocab_size=vocabulary.size, pad_token_id=vocabulary.pad, mask_token_id=vocabulary.mask
+        )
         most = config.max_tokens
         if most is not None and resolved.batches.row_tokens > most:
             needed = resolved.batches.row_tokens + config.max_positions - most
@@ -159,12 +160,12 @@ def pretrain(
                 f"tokens that model.max_positions {config.max_positions} serves with the padding "
                 f"id {config.pad_token_id} of this tokenizer: set model.max_positions={needed}"
             )
-        model = MaskedLM(config)
+        model = build_language_model(config)
         seed = int(CounterRng("weights", resolved.seed).words(1)[0] >> 1)
         initialise(model, config, torch.Generator().manual_seed(seed), tokenizer.tokens)
-        if config.initialisation == "local":
+        if isinstance(model, MaskedLM) and model.config.initialisation == "local":
             begin_at_frequencies(model.head, train.counted().count_tokens(vocabulary.size))
-        parameters = num_parameters(config)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
         report.line(f"{parameters:,} parameters, vocabulary {vocabulary.size:,}")
         with report.training("Training", resolved.train.steps) as progress:
             training = fit(

@@ -232,7 +232,7 @@ def _model_facts(loaded: LoadedModel, summary: dict[str, Any]) -> ModelFacts:
         family=config.family,
         layers=config.num_layers,
         hidden_size=config.hidden_size,
-        heads=config.num_heads,
+        heads=getattr(config, "num_heads", None),
         intermediate_size=config.intermediate_size,
         max_tokens=config.max_tokens,
     )

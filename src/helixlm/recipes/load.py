@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -195,7 +195,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
 def _describe(error: ValidationError) -> Iterable[str]:
     for problem in error.errors():
         place = problem["loc"]
-        if place[0:1] == ("windows",):
+        if place[0:1] in (("windows",), ("model",)):
             place = place[:1] + place[2:]  # between them stands the kind, which is no key
         path = ".".join(str(part) for part in place) or "recipe"
         if problem["type"] == "extra_forbidden":
@@ -211,11 +211,19 @@ def _describe(error: ValidationError) -> Iterable[str]:
 def _fields(path: Sequence[Any]) -> list[str]:
     model: Any = Recipe
     for part in path:
+        if get_origin(model) is Annotated:
+            model = get_args(model)[0]
         if kinds := get_args(model):  # a section of several kinds: the path names the kind
-            model = next(kind for kind in kinds if kind.model_fields["kind"].default == part)
+            model = next(kind for kind in kinds if _is_named(kind, part))
         else:
             model = _without_none(model.model_fields[part].annotation)
     return list(model.model_fields)
+
+
+def _is_named(kind: type[BaseModel], name: Any) -> bool:
+    """Whether a kind of windows, or of models, goes by a name."""
+    field = "kind" if "kind" in kind.model_fields else "family"
+    return name in get_args(kind.model_fields[field].annotation)
 
 
 def _without_none(annotation: Any) -> Any:

@@ -5,15 +5,24 @@ checked against each other. A recipe is frozen: overrides make a new one.
 """
 
 from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from helixlm.data.corpus.rows import VariantConfig
 from helixlm.data.corpus.weights import WeightConfig
 from helixlm.data.similarity.duplicates import DuplicateConfig
 from helixlm.data.splits import SplitConfig
 from helixlm.data.windows import TinyDnabertWindows, WindowConfig
-from helixlm.models.config import EncoderConfig
+from helixlm.models.config import EncoderConfig, EncoderShape
+from helixlm.models.hyena_config import HyenaConfig, HyenaShape
 from helixlm.tasks.config import FinetuneConfig
 from helixlm.tokenizers.base import TokenizerConfig, overlap_problem
 from helixlm.train.batches import BatchConfig
@@ -21,40 +30,19 @@ from helixlm.train.config import TrainConfig
 from helixlm.train.masking import MaskingConfig
 
 
-class ModelConfig(BaseModel):
-    """The encoder's shape, without what the tokenizer decides."""
+class EncoderModel(EncoderShape):
+    """An encoder, without what the tokenizer decides; sizes that are left out are TinyDNABERT's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    family: str = "roberta"
-    """"roberta" or "bert": whose positions, sequence head and exported class."""
     hidden_size: int = 512
-    """Width of the hidden vectors."""
     num_layers: int = 6
-    """Layers."""
     num_heads: int = 8
-    """Attention heads; hidden_size must be a multiple."""
     intermediate_size: int = 2048
-    """Width inside the feed-forward part."""
     max_positions: int = 514
-    """Rows of the position embedding; RoBERTa leaves the first pad_token_id + 1 unused."""
-    type_vocab_size: int = 2
-    """Rows of the token-type embedding."""
-    hidden_dropout: float = 0.1
-    """Dropout of embeddings and sub-layer outputs."""
-    attention_dropout: float = 0.1
-    """Dropout of attention probabilities."""
-    norm_eps: float = 1e-12
-    """Epsilon of LayerNorm."""
-    initializer_range: float = 0.02
-    """Standard deviation of fresh weights."""
-    initialisation: str = "normal"
-    """"normal", as BERT, or "local": attention that begins at the nearest tokens."""
     pad_token_id: int | None = None
     """Padding id inside the model; null takes the tokenizer's. The published TinyDNABERT has 1
     here, which is </s> in its vocabulary."""
 
-    def encoder(self, *, vocab_size: int, pad_token_id: int) -> EncoderConfig:
+    def complete(self, *, vocab_size: int, pad_token_id: int, mask_token_id: int) -> EncoderConfig:
         """Join these settings with what the tokenizer decides.
 
         Raises
@@ -65,7 +53,36 @@ class ModelConfig(BaseModel):
         settings = self.model_dump()
         if settings["pad_token_id"] is None:
             settings["pad_token_id"] = pad_token_id
+        if self.token_dropout:
+            settings["mask_token_id"] = mask_token_id
         return EncoderConfig(vocab_size=vocab_size, **settings)
+
+
+class HyenaModel(HyenaShape):
+    """A HyenaDNA, without what the tokenizer decides."""
+
+    family: Literal["hyenadna"]
+    vocab_multiple: int = Field(8, ge=1)
+    """The vocabulary is filled up to a multiple of this."""
+
+    def complete(self, *, vocab_size: int, pad_token_id: int, mask_token_id: int) -> HyenaConfig:
+        """Join these settings with what the tokenizer decides; it has no use for the mask."""
+        rows = -(-vocab_size // self.vocab_multiple) * self.vocab_multiple
+        settings = self.model_dump(exclude={"vocab_multiple"})
+        return HyenaConfig(vocab_size=rows, pad_token_id=pad_token_id, **settings)
+
+
+def _with_family(values: Any) -> Any:
+    """Let settings that name no family be an encoder's."""
+    if isinstance(values, dict) and "family" not in values:
+        return {"family": EncoderModel.model_fields["family"].default, **values}
+    return values
+
+
+ModelConfig = Annotated[
+    EncoderModel | HyenaModel, Field(discriminator="family"), BeforeValidator(_with_family)
+]
+"""The `model` section of a recipe."""
 
 
 class Recipe(BaseModel):
@@ -88,7 +105,7 @@ class Recipe(BaseModel):
     tokenizer: TokenizerConfig = TokenizerConfig()
     batches: BatchConfig = BatchConfig()
     masking: MaskingConfig = MaskingConfig()
-    model: ModelConfig | None = ModelConfig()
+    model: ModelConfig | None = EncoderModel()
     """null: the recipe ends with the corpus and its tokenizer; `pretrain` refuses it."""
     train: TrainConfig = TrainConfig()
     finetune: FinetuneConfig = FinetuneConfig()
@@ -105,11 +122,11 @@ class Recipe(BaseModel):
         if self.model is None:
             return
         try:
-            encoder = self.model.encoder(vocab_size=1 << 30, pad_token_id=1)
+            whole = self.model.complete(vocab_size=1 << 30, pad_token_id=1, mask_token_id=2)
         except ValidationError as error:
             found = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
             raise ValueError(f"model: {found}") from error
-        most = encoder.max_tokens
+        most = whole.max_tokens
         if most is not None and self.batches.row_tokens > most:
             yield (
                 f"batches.row_tokens {self.batches.row_tokens} is over the {most} "

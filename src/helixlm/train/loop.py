@@ -24,8 +24,9 @@ from accelerate.state import AcceleratorState
 from torch import nn
 
 from helixlm.errors import StateError, require
+from helixlm.models.cost import training_flops
 from helixlm.models.encoder import compile_layers
-from helixlm.models.heads import MaskedLM
+from helixlm.models.heads import LanguageModel
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe_dropout import RowDropout
 from helixlm.train.baselines import counting_baselines, standard_error
@@ -44,7 +45,7 @@ from helixlm.train.metrics import MetricsLog
 from helixlm.train.optim import build_optimizer, learning_rate, set_learning_rate
 from helixlm.train.result import TrainingResult
 from helixlm.train.signals import StopSignal, leave_signals_to_the_loop
-from helixlm.train.throughput import measure_peak, training_flops
+from helixlm.train.throughput import measure_peak
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def seed_of_pass(seed: int, step: int, micro: int, rank: int) -> int:
 
 
 def fit(
-    model: MaskedLM,
+    model: LanguageModel,
     *,
     train: Plan,
     validation: Plan,
@@ -94,7 +95,7 @@ def fit(
 
     Parameters
     ----------
-    model : MaskedLM
+    model : MaskedLM or CausalLM
         Freshly initialised; overwritten when the run resumes.
     train, validation : Plan
         Rows of both splits.
@@ -166,7 +167,7 @@ class _Run:
     def __init__(
         self,
         accelerator: Accelerator,
-        model: MaskedLM,
+        model: LanguageModel,
         *,
         train: Plan,
         validation: Plan,
@@ -190,7 +191,7 @@ class _Run:
         )
         self.model = accelerator.prepare_model(model)
         if config.compile:
-            compile_layers(model.encoder)
+            compile_layers(model.encoder.layers)
         rank, world_size = accelerator.process_index, accelerator.num_processes
         self.stream = TrainingStream(
             train,
