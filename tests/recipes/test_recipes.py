@@ -17,7 +17,9 @@ from helixlm.tokenizers.build import build_tokenizer
 
 
 def parameters(recipe):
-    encoder = recipe.model.complete(vocab_size=recipe.tokenizer.vocab_size, pad_token_id=1, mask_token_id=4)
+    encoder = recipe.model.complete(
+        vocab_size=recipe.tokenizer.vocab_size, pad_token_id=1, mask_token_id=4
+    )
     return num_parameters(encoder)
 
 

@@ -60,14 +60,29 @@ def load(model: str | Path) -> LoadedModel:
     folder = _model_folder(model)
     network = load_model(folder).eval()
     tokenizer = load_tokenizer(folder)
-    if len(tokenizer.tokens) > network.config.vocab_size:
+    needed = _rows_needed(tokenizer)
+    if needed > network.config.vocab_size:
         raise InputError(
-            f"{folder}: the tokenizer has {len(tokenizer.tokens)} tokens, the model "
+            f"{folder}: the tokenizer has {needed} tokens, the model "
             f"{network.config.vocab_size}: the two do not belong together"
         )
     if isinstance(network, SequenceClassifier):
         return LoadedModel(network, tokenizer, "classifier", network.labels, folder)
     return LoadedModel(network, tokenizer, "masked", (), folder)
+
+
+def _rows_needed(tokenizer: Tokenizer) -> int:
+    """Return one more than the highest id that a tokenizer gives.
+
+    Names such as ``<eos>`` may stand in its vocabulary, beyond, without ever being given: two in
+    that of Nucleotide Transformer v1.
+    """
+    given = set(tokenizer.special)
+    return 1 + max(
+        number
+        for number, token in enumerate(tokenizer.tokens)
+        if number in given or not token.startswith(("<", "["))
+    )
 
 
 def _model_folder(model: str | Path) -> Path:

@@ -38,6 +38,9 @@ class EncoderModel(EncoderShape):
     num_heads: int = 8
     intermediate_size: int = 2048
     max_positions: int = 514
+    vocab_size: int | None = None
+    """Rows of the token embedding; null: the tokenizer's. Nucleotide Transformer v1 has two fewer,
+    as the last two of its tokens never occur."""
     pad_token_id: int | None = None
     """Padding id inside the model; null takes the tokenizer's. The published TinyDNABERT has 1
     here, which is </s> in its vocabulary."""
@@ -53,9 +56,11 @@ class EncoderModel(EncoderShape):
         settings = self.model_dump()
         if settings["pad_token_id"] is None:
             settings["pad_token_id"] = pad_token_id
+        if settings["vocab_size"] is None:
+            settings["vocab_size"] = vocab_size
         if self.token_dropout:
             settings["mask_token_id"] = mask_token_id
-        return EncoderConfig(vocab_size=vocab_size, **settings)
+        return EncoderConfig(**settings)
 
 
 class HyenaModel(HyenaShape):
