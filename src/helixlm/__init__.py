@@ -2,8 +2,8 @@
 
 The verbs of the command line are functions here, with the same names for the same arguments:
 `simulate`, `download`, `prepare`, `push_corpus`, `fetch_corpus`, `train_tokenizer`, `pretrain`,
-`finetune`, `compare`, `predict`, `demo`; `load` returns a model and its tokenizer, `load_recipe` a
-configuration. Importing this package is fast: torch and the other heavy libraries are imported when
+`finetune`, `compare`, `predict`, `profile`, `demo`; `load` returns a model and its tokenizer,
+`load_recipe` a configuration. Importing this package is fast: torch and the other heavy libraries are imported when
 a function that needs them is first used.
 """
 
@@ -24,6 +24,7 @@ _HOMES = {
     "predict": "helixlm.inference",
     "prepare": "helixlm.pipeline.prepare",
     "pretrain": "helixlm.pipeline.pretrain",
+    "profile": "helixlm.pipeline.profile",
     "push_corpus": "helixlm.pipeline.hub",
     "simulate": "helixlm.data.simulate",
     "train_tokenizer": "helixlm.pipeline.prepare",

@@ -18,6 +18,7 @@ from helixlm.cli import (
     predict,
     prepare,
     pretrain,
+    profile,
     push,
     recipes,
     simulate,
@@ -56,6 +57,7 @@ app.command("pretrain")(pretrain.pretrain)
 app.command("finetune")(finetune.finetune)
 app.command("predict")(predict.predict)
 app.command("download")(download.download)
+app.command("profile")(profile.profile)
 app.command("doctor")(doctor.doctor)
 
 
