@@ -77,7 +77,7 @@ def test_the_published_ids_are_a_switch():
     ],
 )
 def test_corpora_of_published_models_are_recipes(name, windows, tokenizer, row_tokens, rows):
-    """Windows, sizes of vocabularies and batches as published; the models come later."""
+    """Windows, sizes of vocabularies and batches as published; models are in test_sizes.py."""
     recipe = load_recipe(name)
     assert windows.items() <= recipe.windows.model_dump().items()
     assert (recipe.batches.row_tokens, recipe.batches.rows) == (row_tokens, rows)
@@ -87,15 +87,12 @@ def test_corpora_of_published_models_are_recipes(name, windows, tokenizer, row_t
     drawn = {"drawn_bp": 12_000, "jitter_bp": 200}.items()
     assert (name in ("nt", "dnagrinder")) == (recipe.batches.packing == "drawn")
     assert recipe.batches.packing != "drawn" or drawn <= recipe.batches.model_dump().items()
-    assert recipe.model is None
 
 
 def test_a_recipe_without_a_model_gets_one_from_its_overrides():
-    recipe = load_recipe("nt", ["model.max_positions=2050", "train.micro_rows=8"])
-    assert recipe.model.max_positions == 2050
-    overlapping = ["model.max_positions=514", "train.micro_rows=8"]
-    with pytest.raises(RecipeError, match="the tokenizer's k-mers overlap by 5 bases"):
-        load_recipe("dnabert", overlapping)
+    recipe = load_recipe("nt", ["model=null"])
+    assert recipe.model is None
+    assert load_recipe(recipe, ["model.max_positions=2050"]).model.max_positions == 2050
 
 
 def test_the_mini_recipe_has_one_to_three_million_parameters():

@@ -46,8 +46,8 @@ def recipe_text(name: str) -> str:
     file = resources.files("helixlm.recipes") / f"{name}.yaml"
     if "/" in name or not file.is_file():
         raise RecipeError(
-            f"recipe {name!r}: neither a file nor a built-in recipe; built in are: "
-            f"{', '.join(list_recipes())}{_suggest(name, list_recipes())}"
+            f"recipe {name!r}: neither a file nor a built-in recipe; helixlm recipes lists those"
+            f"{_suggest(name, list_recipes())}"
         )
     return file.read_text(encoding="utf-8")
 
