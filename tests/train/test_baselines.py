@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from helixlm.train.baselines import counting_baselines, standard_error
-from helixlm.train.batches import BatchConfig, RowPlan, TrainingStream
+from helixlm.train.batches import BatchConfig
 from helixlm.train.masking import MaskingConfig
+from helixlm.train.packing import RowPlan
+from helixlm.train.stream import TrainingStream
 
 from .toy import VOCABULARY, ToyDocuments, make_documents
 

@@ -17,12 +17,14 @@ from transformers import AutoModelForMaskedLM
 
 from helixlm.errors import StateError
 from helixlm.train import checkpoint
-from helixlm.train.batches import BatchConfig, RowPlan, TrainingStream
+from helixlm.train.batches import BatchConfig
 from helixlm.train.checkpoint import CheckpointError, latest_checkpoint
 from helixlm.train.loop import NonFiniteError, seed_of_pass
 from helixlm.train.loss import summed_loss
 from helixlm.train.masking import MaskingConfig
 from helixlm.train.metrics import read_lines
+from helixlm.train.packing import RowPlan
+from helixlm.train.stream import TrainingStream
 
 from .toy import VOCABULARY, make_documents, toy_fit, toy_model
 

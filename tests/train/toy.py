@@ -10,11 +10,12 @@ from helixlm.models.heads import MaskedLM
 from helixlm.models.init import initialise
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe import bpe_tokenizer, row_dropout
-from helixlm.train.batches import BatchConfig, Plan, RowPlan, Vocabulary
+from helixlm.train.batches import BatchConfig, Plan, Vocabulary
 from helixlm.train.config import TrainConfig
 from helixlm.train.drawn import DrawnRows
 from helixlm.train.loop import fit
 from helixlm.train.masking import MaskingConfig
+from helixlm.train.packing import RowPlan
 from helixlm.train.result import TrainingResult
 
 # <s> <pad> </s> <unk> <mask>, then 12 tokens of one or two bases.

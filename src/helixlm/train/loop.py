@@ -29,7 +29,7 @@ from helixlm.models.heads import MaskedLM
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe_dropout import RowDropout
 from helixlm.train.baselines import counting_baselines, standard_error
-from helixlm.train.batches import Plan, StepBatch, TrainingStream
+from helixlm.train.batches import Plan, StepBatch
 from helixlm.train.checkpoint import (
     checkpoint_name,
     latest_checkpoint,
@@ -44,6 +44,7 @@ from helixlm.train.metrics import MetricsLog
 from helixlm.train.optim import build_optimizer, learning_rate, set_learning_rate
 from helixlm.train.result import TrainingResult
 from helixlm.train.signals import StopSignal, leave_signals_to_the_loop
+from helixlm.train.stream import TrainingStream
 from helixlm.train.throughput import measure_peak, training_flops
 
 logger = logging.getLogger(__name__)
