@@ -92,7 +92,9 @@ class Vocabulary(NamedTuple):
     special: tuple[int, ...]
     """Ids that are never masked nor drawn as random tokens."""
     token_bp: NDArray[np.int32]
-    """Bases that each token covers."""
+    """Bases that each token covers and the one before it does not."""
+    overlap_bp: int = 0
+    """Bases that a token shares with the one before it."""
 
     @property
     def regular(self) -> NDArray[np.int64]:
@@ -157,7 +159,9 @@ class MicroBatch(NamedTuple):
     input_ids_BL: Tensor
     document_ids_BL: Tensor | None
     masked_index_M: Tensor
+    """Flat positions of the hidden tokens; in a causal batch, of all that have a next token."""
     labels_M: Tensor
+    """The hidden tokens, or the next ones."""
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same batch on a device."""
@@ -176,7 +180,8 @@ class StepBatch(NamedTuple):
     step: int
     micro: list[MicroBatch]
     num_masked: int
+    """Tokens that are asked for: hidden ones, or, in a causal batch, next ones."""
     masked_bp: int
-    """Bases under the masked tokens."""
+    """Bases under these."""
     num_tokens: int
     """Tokens that are not padding."""

@@ -81,7 +81,7 @@ def fit(
     *,
     train: Plan,
     validation: Plan,
-    masking: MaskingConfig,
+    masking: MaskingConfig | None,
     config: TrainConfig,
     seed: int,
     output: Path,
@@ -99,8 +99,9 @@ def fit(
         Freshly initialised; overwritten when the run resumes.
     train, validation : Plan
         Rows of both splits.
-    masking : MaskingConfig
-        Masking rates, for both.
+    masking : MaskingConfig, optional
+        What is hidden, in both; validation has the first rate throughout. None: nothing, and each
+        token is asked for the next one.
     config : TrainConfig
         Settings of the loop.
     seed : int
@@ -171,7 +172,7 @@ class _Run:
         *,
         train: Plan,
         validation: Plan,
-        masking: MaskingConfig,
+        masking: MaskingConfig | None,
         config: TrainConfig,
         seed: int,
         output: Path,
@@ -202,6 +203,8 @@ class _Run:
             world_size=world_size,
             dropout=dropout,
         )
+        if masking is not None:  # What is compared over steps has one rate.
+            masking = masking.model_copy(update={"rate_changes": ()})
         check = TrainingStream(
             validation, masking, seed=seed, micro_rows=config.micro_rows, purpose="validation"
         )
@@ -356,6 +359,7 @@ class _Run:
             warmup_steps=config.warmup_steps,
             total_steps=config.steps,
             schedule=config.schedule,
+            initial_fraction=config.initial_fraction,
             final_fraction=config.final_fraction,
         )
         set_learning_rate(self.optimizer, rate)

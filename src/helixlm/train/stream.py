@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from helixlm.errors import InputError
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe_dropout import RowDropout
-from helixlm.train.batches import MicroBatch, Plan, Sample, StepBatch
-from helixlm.train.masking import MaskingConfig, fill_slots, mask_row
+from helixlm.train.batches import MicroBatch, Plan, Row, Sample, StepBatch
+from helixlm.train.masking import Masker, MaskingConfig
+from helixlm.train.slots import Slots, ask_next, fill_slots
 
 
 class TrainingStream(torch.utils.data.Dataset[StepBatch]):
@@ -24,8 +25,9 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
     ----------
     plan : Plan
         What each row holds.
-    masking : MaskingConfig
-        Masking rates.
+    masking : MaskingConfig, optional
+        What is hidden. None: nothing, and each token is asked for the one behind it, as a causal
+        model learns.
     seed : int
         Seed of row order, masks and all else that is drawn.
     micro_rows : int
@@ -40,14 +42,15 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
     Raises
     ------
     InputError
-        If the rows of a step cannot be shared out evenly, or if documents are joined without
-        special tokens between them and dropout would merge across their borders.
+        If the rows of a step cannot be shared out evenly, if documents are joined without
+        special tokens between them and dropout would merge across their borders, or if the masking
+        does not go with the tokens.
     """
 
     def __init__(
         self,
         plan: Plan,
-        masking: MaskingConfig,
+        masking: MaskingConfig | None,
         *,
         seed: int,
         micro_rows: int,
@@ -72,16 +75,13 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
             )
         self.plan = plan
         self.dropout = dropout
-        self.masking = masking
         self.seed = seed
         self.micro_rows = micro_rows
         self.share = rows // world_size
         self.rank = rank
         self.purpose = purpose
-        special = np.zeros(plan.vocabulary.size, dtype=bool)
-        special[list(plan.vocabulary.special)] = True
-        self._maskable = ~special
-        self._regular = plan.vocabulary.regular
+        self._masker = None if masking is None else Masker(masking, plan.vocabulary)
+        self._asked_V = ~np.isin(np.arange(plan.vocabulary.size), plan.vocabulary.special)
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def _row_of_sample(self, sample: int) -> int:
@@ -97,7 +97,7 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
         samples = range(first, first + self.share)
         micro, masked_bp, num_masked, num_tokens = [], 0, 0, 0
         for begin in range(0, self.share, self.micro_rows):
-            part = self._micro_batch(samples[begin : begin + self.micro_rows])
+            part = self._micro_batch(samples[begin : begin + self.micro_rows], step)
             labels = part.labels_M.numpy()
             labels = labels[labels >= 0]
             num_masked += len(labels)
@@ -106,29 +106,40 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
             micro.append(part)
         return StepBatch(step, micro, num_masked, masked_bp, num_tokens)
 
-    def _micro_batch(self, numbers: range) -> MicroBatch:
+    def _micro_batch(self, numbers: range, step: int) -> MicroBatch:
         samples = [Sample(self.purpose, self.seed, number) for number in numbers]
         rows = [
             self.plan.row(self._row_of_sample(sample.number), sample, self.dropout)
             for sample in samples
         ]
+        ids_BL = np.stack([row.ids_L for row in rows])
+        documents = [row.document_L for row in rows if row.document_L is not None]
+        document_BL = np.stack(documents) if documents else None
+        if self._masker is None:
+            shown_BL, slots = ids_BL, ask_next(ids_BL, document_BL, self._asked_V)
+        else:
+            shown_BL, slots = self._mask(self._masker, rows, samples, step)
+        return MicroBatch(
+            torch.from_numpy(shown_BL),
+            None if document_BL is None else torch.from_numpy(document_BL),
+            torch.from_numpy(slots.index_M),
+            torch.from_numpy(slots.labels_M),
+        )
+
+    def _mask(
+        self, masker: Masker, rows: list[Row], samples: list[Sample], step: int
+    ) -> tuple[NDArray[np.int64], Slots]:
+        """Return what is shown of the rows, int64, (B, L), and what is asked."""
+        rate = masker.config.rate_at(step)
         masked = [
-            mask_row(
-                row.ids_L,
-                self._maskable[row.ids_L],
-                CounterRng("mask", *sample),
-                config=self.masking,
-                mask_id=self.plan.vocabulary.mask,
-                random_ids=self._regular,
+            masker.mask(
+                row.ids_L, CounterRng("mask", *sample), rate=rate, document_L=row.document_L
             )
             for row, sample in zip(rows, samples, strict=True)
         ]
         ids_BL = np.stack([row.ids_L for row in rows])
-        slots = fill_slots(ids_BL, [row.hidden_K for row in masked], self.masking.rate)
-        documents = [row.document_L for row in rows if row.document_L is not None]
-        return MicroBatch(
-            torch.from_numpy(np.stack([row.shown_L for row in masked])),
-            torch.from_numpy(np.stack(documents)) if documents else None,
-            torch.from_numpy(slots.masked_index_M),
-            torch.from_numpy(slots.labels_M),
-        )
+        # The number of slots changes with the rate, and with it a shape: each rate of the schedule
+        # is compiled for once.
+        num_slots = masker.num_slots(ids_BL.size, rate)
+        slots = fill_slots(ids_BL, [row.hidden_K for row in masked], num_slots)
+        return np.stack([row.shown_L for row in masked]), slots
