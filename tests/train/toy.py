@@ -134,7 +134,7 @@ def toy_fit(
     identity: dict[str, str] | None = None,
     progress=None,
     rows: int = 8,
-    masking: MaskingConfig | None = None,
+    masking: MaskingConfig | dict[str, object] | None = {},  # noqa: B006
     bpe_dropout: float = 0.0,
     reverse_complement: float = 0.0,
     **changes: object,
@@ -154,7 +154,7 @@ def toy_fit(
         model or toy_model(),
         train=toy_plan(300, "toy", batches),
         validation=toy_plan(60, "check", check),
-        masking=masking or MaskingConfig(),
+        masking=None if masking is None else MaskingConfig.model_validate(masking),
         config=config,
         seed=3,
         output=output,
