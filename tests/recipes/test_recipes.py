@@ -14,6 +14,7 @@ from helixlm.recipes.load import (
     recipe_yaml,
 )
 from helixlm.tokenizers.build import build_tokenizer
+from helixlm.train.masking import MaskingConfig
 
 
 def parameters(recipe):
@@ -33,7 +34,7 @@ def test_tinydnabert_is_the_published_setting():
     assert (recipe.tokenizer.method, recipe.tokenizer.sample_every) == ("sample", 10)
     assert (recipe.batches.packing, recipe.batches.row_tokens) == ("concatenate", 512)
     assert recipe.batches.rows == 128
-    assert recipe.masking.model_dump() == {"rate": 0.15, "mask_share": 0.8, "random_share": 0.1}
+    assert recipe.masking == MaskingConfig(rate=0.15, mask_share=0.8, random_share=0.1)
     train = recipe.train
     assert (train.steps, train.lr, train.warmup_steps) == (200_000, 1e-4, 20_000)
     assert (train.schedule, train.weight_decay, train.eps) == ("linear", 1e-5, 1e-8)

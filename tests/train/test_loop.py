@@ -17,12 +17,14 @@ from transformers import AutoModelForMaskedLM
 
 from helixlm.errors import StateError
 from helixlm.train import checkpoint
-from helixlm.train.batches import BatchConfig, RowPlan, TrainingStream
+from helixlm.train.batches import BatchConfig
 from helixlm.train.checkpoint import CheckpointError, latest_checkpoint
 from helixlm.train.loop import NonFiniteError, seed_of_pass
 from helixlm.train.loss import summed_loss
 from helixlm.train.masking import MaskingConfig
 from helixlm.train.metrics import read_lines
+from helixlm.train.packing import RowPlan
+from helixlm.train.stream import TrainingStream
 
 from .toy import VOCABULARY, make_documents, toy_fit, toy_model
 
@@ -143,6 +145,35 @@ def test_a_run_killed_three_times_is_the_run_that_was_not(tmp_path, settings):
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
+def leave_at(last):
+    """What stands for a kill: nothing is written after it."""
+
+    def progress(step, steps, metrics):
+        if step == last:
+            raise InterruptedError
+
+    return progress
+
+
+SPANS = {"kind": "spans", "rate_changes": [{"from_step": 6, "rate": 0.3}]}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"masking": SPANS}, id="spans-rates"),
+        pytest.param({"masking": None}, id="causal"),
+    ],
+)
+def test_a_run_left_three_times_is_the_run_that_was_not(tmp_path, settings):
+    toy_fit(tmp_path / "whole", **settings)
+    for step in KILLS:
+        with pytest.raises(InterruptedError):
+            toy_fit(tmp_path / "left", **settings, progress=leave_at(step))
+    toy_fit(tmp_path / "left", **settings)
+    assert_same_run(tmp_path / "whole", tmp_path / "left")
+
+
 @pytest.mark.parametrize("drawn", [[], DRAWN], ids=["documents", "drawn"])
 @pytest.mark.parametrize("p", [0.0, 0.3])
 def test_workers_change_nothing_also_across_a_kill(tmp_path, p, drawn):
@@ -211,6 +242,31 @@ def test_the_best_step_is_kept_wherever_it_falls(tmp_path):
     assert found.checkpoint.name == f"step-{best:08d}"
     kept = load_file(found.checkpoint / "model.safetensors")["lm_head.bias"]
     assert kept.abs().max() < 1
+
+
+def test_a_change_of_rate_falls_at_its_step_and_leaves_validation_as_it_is(tmp_path):
+    changed = {"rate_changes": [{"from_step": 6, "rate": 0.5}]}
+    toy_fit(tmp_path / "one", validate_every=5, log_every=1)
+    toy_fit(tmp_path / "two", validate_every=5, log_every=1, masking=changed)
+    masked = [
+        {r["step"]: r["masked_tokens"] for r in losses(tmp_path / name) if r["kind"] == kind}
+        for kind in ("train", "validation")
+        for name in ("one", "two")
+    ]
+    assert [step for step in range(1, 13) if masked[1][step] != masked[0][step]] == list(
+        range(7, 13)
+    )
+    assert masked[1][7] > 2 * masked[0][7]
+    assert masked[2] == masked[3]
+
+
+def test_a_causal_run_asks_for_all_tokens_but_the_first_of_documents(tmp_path):
+    toy_fit(tmp_path, masking=None, steps=4, log_every=1)
+    first = next(r for r in losses(tmp_path) if r["kind"] == "train")
+    plan = RowPlan(make_documents(300), BatchConfig(row_tokens=32, rows=8), VOCABULARY, 0)
+    batch = TrainingStream(plan, None, seed=3, micro_rows=8)[0]
+    ids = batch.micro[0].input_ids_BL
+    assert first["masked_tokens"] == (ids > 4).sum()  # each follows <s> or another
 
 
 def test_a_step_without_a_masked_token_is_told(tmp_path):

@@ -10,11 +10,12 @@ from helixlm.models.heads import MaskedLM
 from helixlm.models.init import initialise
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe import bpe_tokenizer, row_dropout
-from helixlm.train.batches import BatchConfig, Plan, RowPlan, Vocabulary
+from helixlm.train.batches import BatchConfig, Plan, Vocabulary
 from helixlm.train.config import TrainConfig
 from helixlm.train.drawn import DrawnRows
 from helixlm.train.loop import fit
 from helixlm.train.masking import MaskingConfig
+from helixlm.train.packing import RowPlan
 from helixlm.train.result import TrainingResult
 
 # <s> <pad> </s> <unk> <mask>, then 12 tokens of one or two bases.
@@ -133,7 +134,7 @@ def toy_fit(
     identity: dict[str, str] | None = None,
     progress=None,
     rows: int = 8,
-    masking: MaskingConfig | None = None,
+    masking: MaskingConfig | dict[str, object] | None = {},  # noqa: B006
     bpe_dropout: float = 0.0,
     reverse_complement: float = 0.0,
     **changes: object,
@@ -153,7 +154,7 @@ def toy_fit(
         model or toy_model(),
         train=toy_plan(300, "toy", batches),
         validation=toy_plan(60, "check", check),
-        masking=masking or MaskingConfig(),
+        masking=None if masking is None else MaskingConfig.model_validate(masking),
         config=config,
         seed=3,
         output=output,

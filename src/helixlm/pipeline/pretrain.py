@@ -44,10 +44,11 @@ from helixlm.recipes.schema import Recipe
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import Tokenizer
 from helixlm.tokenizers.bpe import row_dropout
-from helixlm.train.batches import Plan, RowPlan, Vocabulary
+from helixlm.train.batches import Plan, Vocabulary
 from helixlm.train.drawn import DrawnRows
 from helixlm.train.loop import fit
 from helixlm.train.metrics import read_lines
+from helixlm.train.packing import RowPlan
 from helixlm.train.result import TrainingResult
 from helixlm.version import __version__
 

@@ -68,7 +68,8 @@ def profile(model: str | Path, tokens: int | None = None) -> Profile:
         size = kind.vocab_size if kind.needs_text else len(build_tokenizer(kind).tokens)
         config = recipe.model.complete(vocab_size=size, pad_token_id=1, mask_token_id=2)
         usual = recipe.batches.row_tokens
-        predicted = recipe.masking.rate
+        if recipe.masking is not None:
+            predicted = recipe.masking.rate
     length = usual if tokens is None else tokens
     most = config.max_tokens
     if most is not None and length > most:

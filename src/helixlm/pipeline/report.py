@@ -34,6 +34,7 @@ from helixlm.tasks.compare import Comparison
 from helixlm.tasks.table import summarise
 from helixlm.tokenizers.bpe_train import every_nth
 from helixlm.tokenizers.report import tokenizer_report
+from helixlm.train.masking import masked_share
 
 EXAMPLE_BP = 300
 SAMPLE_WINDOWS = 2000
@@ -249,11 +250,18 @@ def _training_facts(recipe: Recipe, summary: dict[str, Any]) -> TrainingFacts:
         epochs=summary["epochs"],
         seconds=summary["seconds"],
         tokens_per_step=recipe.batches.rows * recipe.batches.row_tokens,
-        masked_share=recipe.masking.rate,
+        masked_share=_masked_share(recipe),
         seed=recipe.seed,
         precision=recipe.train.precision,
         machine=place,
     )
+
+
+def _masked_share(recipe: Recipe) -> float | None:
+    """Return the share of tokens that is hidden; None if the next token is asked for."""
+    if recipe.masking is None:
+        return None
+    return masked_share(recipe.masking, recipe.tokenizer.overlap_bp)
 
 
 def _finetune_facts(comparisons: Sequence[Comparison], about: dict[str, str]) -> FinetuneFacts:

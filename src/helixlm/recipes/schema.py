@@ -24,10 +24,10 @@ from helixlm.data.windows import TinyDnabertWindows, WindowConfig
 from helixlm.models.config import EncoderConfig, EncoderShape
 from helixlm.models.hyena_config import HyenaConfig, HyenaShape
 from helixlm.tasks.config import FinetuneConfig
-from helixlm.tokenizers.base import TokenizerConfig, overlap_problem
+from helixlm.tokenizers.base import TokenizerConfig
 from helixlm.train.batches import BatchConfig
 from helixlm.train.config import TrainConfig
-from helixlm.train.masking import MaskingConfig
+from helixlm.train.masking import MaskingConfig, overlap_problem
 
 
 class EncoderModel(EncoderShape):
@@ -109,7 +109,9 @@ class Recipe(BaseModel):
     split: SplitConfig = SplitConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     batches: BatchConfig = BatchConfig()
-    masking: MaskingConfig = MaskingConfig()
+    masking: MaskingConfig | None = MaskingConfig()
+    """null: nothing is hidden, and each token is predicted from those before it (a causal model,
+    such as HyenaDNA)."""
     model: ModelConfig | None = EncoderModel()
     """null: the recipe ends with the corpus and its tokenizer; `pretrain` refuses it."""
     train: TrainConfig = TrainConfig()
@@ -117,7 +119,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _sections_fit(self) -> "Recipe":
-        problems = [*self._model_problems(), *self._batch_problems()]
+        problems = [*self._model_problems(), *self._masking_problems(), *self._batch_problems()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -142,8 +144,22 @@ class Recipe(BaseModel):
                 f"batches.rows {self.batches.rows} is no multiple of train.micro_rows "
                 f"{self.train.micro_rows}"
             )
-        if self.tokenizer.overlap_bp:
-            yield overlap_problem(self.tokenizer.overlap_bp)
+
+    def _masking_problems(self) -> Iterator[str]:
+        """Say what does not fit the objective."""
+        if self.model is None:
+            return
+        if self.masking is None and self.model.family != "hyenadna":
+            yield (
+                f"masking null asks each token for the next, and model.family "
+                f"{self.model.family!r} sees it: give masking.rate"
+            )
+        if self.masking is not None and self.model.family == "hyenadna":
+            yield "model.family 'hyenadna' predicts the next token: set masking to null"
+        if self.masking is not None:
+            problem = overlap_problem(self.masking, self.tokenizer.overlap_bp)
+            if problem is not None:
+                yield problem
 
     def _batch_problems(self) -> Iterator[str]:
         """Say what does not fit the tokenizer."""
@@ -160,7 +176,10 @@ class Recipe(BaseModel):
                 "anew, and GENA-LM's gap stands for N without number: set batches.bpe_dropout to 0"
             )
         longest_bp = tokenizer.longest_token_bp
-        room_bp = None if longest_bp is None else batches.row_tokens * longest_bp
+        room_bp = None
+        if longest_bp is not None:
+            overlap_bp = tokenizer.overlap_bp
+            room_bp = batches.row_tokens * (longest_bp - overlap_bp) + overlap_bp
         if batches.packing == "drawn" and room_bp is not None and room_bp < batches.drawn_bp:
             yield (
                 f"batches.row_tokens {batches.row_tokens} holds at most {room_bp:,} bp in tokens "

@@ -85,14 +85,15 @@ class DrawnRows:
         """Refuse rows that would lose the end of every window, whatever its letters."""
         longest = min(self.config.drawn_bp, int(self.pieces.lengths.max()))
         most_bp = int(self.vocabulary.token_bp.max())
-        if longest > self.room * most_bp:
+        overlap_bp = self.vocabulary.overlap_bp
+        if longest > self.room * most_bp + overlap_bp:
             added = self.vocabulary.num_added
             raise InputError(
                 f"batches.row_tokens {self.config.row_tokens} holds {self.room} tokens of at most "
                 f"{most_bp} bp besides {added} special one(s), expected room for drawn windows of "
                 f"{longest:,} bp: set batches.row_tokens to at least "
-                f"{-(-longest // most_bp) + added}, or batches.drawn_bp to at most "
-                f"{self.room * most_bp}"
+                f"{-(-(longest - overlap_bp) // most_bp) + added}, or batches.drawn_bp to at most "
+                f"{self.room * most_bp + overlap_bp}"
             )
 
     def _say_what_is_drawn(self) -> None:

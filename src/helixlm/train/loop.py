@@ -30,7 +30,7 @@ from helixlm.models.heads import LanguageModel
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe_dropout import RowDropout
 from helixlm.train.baselines import counting_baselines, standard_error
-from helixlm.train.batches import Plan, StepBatch, TrainingStream
+from helixlm.train.batches import Plan, StepBatch
 from helixlm.train.checkpoint import (
     checkpoint_name,
     latest_checkpoint,
@@ -45,6 +45,7 @@ from helixlm.train.metrics import MetricsLog
 from helixlm.train.optim import build_optimizer, learning_rate, set_learning_rate
 from helixlm.train.result import TrainingResult
 from helixlm.train.signals import StopSignal, leave_signals_to_the_loop
+from helixlm.train.stream import TrainingStream
 from helixlm.train.throughput import measure_peak
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ def fit(
     *,
     train: Plan,
     validation: Plan,
-    masking: MaskingConfig,
+    masking: MaskingConfig | None,
     config: TrainConfig,
     seed: int,
     output: Path,
@@ -99,8 +100,9 @@ def fit(
         Freshly initialised; overwritten when the run resumes.
     train, validation : Plan
         Rows of both splits.
-    masking : MaskingConfig
-        Masking rates, for both.
+    masking : MaskingConfig, optional
+        What is hidden, in both; validation has the first rate throughout. None: nothing, and each
+        token is asked for the next one.
     config : TrainConfig
         Settings of the loop.
     seed : int
@@ -171,7 +173,7 @@ class _Run:
         *,
         train: Plan,
         validation: Plan,
-        masking: MaskingConfig,
+        masking: MaskingConfig | None,
         config: TrainConfig,
         seed: int,
         output: Path,
@@ -202,6 +204,8 @@ class _Run:
             world_size=world_size,
             dropout=dropout,
         )
+        if masking is not None:  # What is compared over steps has one rate.
+            masking = masking.model_copy(update={"rate_changes": ()})
         check = TrainingStream(
             validation, masking, seed=seed, micro_rows=config.micro_rows, purpose="validation"
         )
@@ -356,6 +360,7 @@ class _Run:
             warmup_steps=config.warmup_steps,
             total_steps=config.steps,
             schedule=config.schedule,
+            initial_fraction=config.initial_fraction,
             final_fraction=config.final_fraction,
         )
         set_learning_rate(self.optimizer, rate)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helixlm.train.batches import MicroBatch
-from helixlm.train.masking import IGNORED
+from helixlm.train.slots import IGNORED
 
 
 def summed_loss(logits_MV: Tensor, labels_M: Tensor) -> Tensor:
