@@ -201,6 +201,13 @@ class EncoderShape(BaseModel):
                     f"family 'modernbert' has one choice for up_bias and down_bias, found "
                     f"{self.up_bias} and {self.down_bias}"
                 )
+            if self.hidden_dropout != self.attention_dropout:
+                yield (
+                    f"family 'modernbert' drops attention's output at the rate of its "
+                    f"probabilities, found hidden_dropout {self.hidden_dropout} and "
+                    f"attention_dropout {self.attention_dropout}: make them equal, or family "
+                    "'helixlm'"
+                )
 
     @property
     def is_gated(self) -> bool:

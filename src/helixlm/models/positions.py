@@ -86,11 +86,16 @@ def rotary_tables(num_tokens: int, head_width: int, base: float, device: torch.d
     Su et al. (2021), RoFormer, arXiv 2104.09864, with pairs half a head apart as in GPT-NeoX, ESM
     and ModernBERT.
     """
-    pair = torch.arange(0, head_width, 2, dtype=torch.float32, device=device)
-    frequency = 1.0 / base ** (pair / head_width)
+    frequency = rotary_frequencies(head_width, base).to(device)
     place = torch.arange(num_tokens, dtype=torch.float32, device=device)
     angle = (place[:, None] * frequency).repeat(1, 2)
     return torch.stack([angle.cos(), angle.sin()])
+
+
+def rotary_frequencies(head_width: int, base: float) -> Tensor:
+    """Return by how many radians a token each pair of dimensions turns, float32, shape (D / 2,)."""
+    pair = torch.arange(0, head_width, 2, dtype=torch.float32)
+    return 1.0 / base ** (pair / head_width)
 
 
 def turn(values_BHLD: Tensor, rotary_2LD: Tensor) -> Tensor:
