@@ -9,7 +9,8 @@ none. Each step takes what the one before gives, in a stream:
 3. windows whose weight leaves them out of training are dropped (`weights.py`);
 4. where there are genotypes, one individual is drawn for a window, whose two haplotypes take its
    place (dnaGrinder, arXiv 2409.15697, section 3.3.2); or several are drawn, or all take it. A
-   window of which no haplotype is left is dropped.
+   haplotype into which an inversion or a duplication brings letters of the other split is left out,
+   as the split is that of the place. A window of which no haplotype is left is dropped.
 
 Each window comes once; who writes them writes the copies.
 """
@@ -269,13 +270,17 @@ class RowMaker:
     ) -> Iterator[Part]:
         """Yield the windows of one place, on either strand, with the haplotypes of people.
 
-        A window counts as dropped, once, if all haplotypes are left out.
+        A haplotype with letters of the other split counts as dropped by itself; a window does,
+        once, if the others are all left out for what they hold.
         """
         why_lost: list[set[str]] = [set() for _ in windows]
         is_lost = [True] * len(windows)
         for person in people:
             for i, (split, window) in enumerate(windows):
                 for number, haplotype in enumerate(person.haplotypes, start=1):
+                    if not self._keeps_to(split, window.contig, haplotype.brought):
+                        yield "train", self._lost(window, "other_split")
+                        continue
                     found = refill(window, haplotype.letters, self.windows)
                     if isinstance(found, str):
                         why_lost[i].add(found)
@@ -285,6 +290,11 @@ class RowMaker:
                     self.counts[split].skipped_variants.update(haplotype.skipped)
                     yield split, found._replace(sample=person.sample, haplotype=number)
         for (_, window), lost, reasons in zip(windows, is_lost, why_lost, strict=True):
-            if lost:
+            if lost and reasons:
                 reason = "n_content" if "n_content" in reasons else "deleted"
                 yield "train", self._lost(window, reason)
+
+    def _keeps_to(self, split: str, contig: str, places: Iterable[tuple[int, int]]) -> bool:
+        """Whether places on a contig are all of one split."""
+        name = self.prefix + contig
+        return all(self.assignment.split_of(name, *place) == split for place in places)

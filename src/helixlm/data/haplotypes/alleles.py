@@ -94,6 +94,8 @@ class Allele:
     """Whether the base at `position` stays, so that a record before may have altered it."""
     inverted: bool = False
     """Whether `letters` are the reverse complement of the stretch."""
+    copied: tuple[int, int] | None = None
+    """Start and end of the reference that `letters` repeat, in a duplication."""
 
     @property
     def lengthens(self) -> bool:
@@ -226,7 +228,7 @@ def _symbolic(record: VcfRecord, number: int, symbol: str, letters: Letters) -> 
     if copies == 1:
         return "no_change"
     new = np.tile(letters[after:end], copies - 1)
-    return Allele(record.position, after, kind, after, after, new, True)
+    return Allele(record.position, after, kind, after, after, new, True, copied=(after, end))
 
 
 def _inserted(record: VcfRecord, number: int, letters: Letters) -> Allele | str:

@@ -33,7 +33,7 @@ bcftools 1.24, consensus.c, `apply_variant`, https://github.com/samtools/bcftool
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -43,6 +43,7 @@ from pydantic import BaseModel, ConfigDict
 
 from helixlm.data.haplotypes.alleles import Allele, Letters
 from helixlm.data.haplotypes.mapping import Block, HaplotypeMap
+from helixlm.seq.interval import reverse_strand
 
 
 class HaplotypeConfig(BaseModel):
@@ -90,6 +91,9 @@ class Haplotype:
     in the stretch that holds its POS."""
     skipped: Mapping[str, int]
     """How many were not, by reason (`haplotype_alleles.SKIP_REASONS`)."""
+    brought: tuple[tuple[int, int], ...] = ()
+    """Where on the contig, 0-based and half-open, the letters come from that inversions and
+    duplications put here: often from outside the stretch."""
 
     @property
     def sequence(self) -> str:
@@ -195,7 +199,19 @@ def make_haplotype(
     tiling = _Tiling(letters, start)
     for allele in shifting:
         tiling.add(allele)
-    return Haplotype(*tiling.finish(), applied, skipped)
+    return Haplotype(*tiling.finish(), applied, skipped, tuple(_brought(shifting, start, end)))
+
+
+def _brought(alleles: Iterable[Allele], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where the letters come from that alleles put into a region."""
+    for allele in alleles:
+        low, high = max(allele.start, start), min(allele.stop, end)
+        if allele.inverted and low < high:
+            first = allele.start
+            turned = reverse_strand(low - first, high - first, allele.stop - first)
+            yield first + turned[0], first + turned[1]
+        elif allele.copied is not None and start < allele.stop <= end:
+            yield allele.copied
 
 
 class _Tiling:
