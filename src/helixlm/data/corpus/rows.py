@@ -51,7 +51,7 @@ from helixlm.data.windows import (
     cut,
     refill,
 )
-from helixlm.seq.interval import Interval
+from helixlm.seq.interval import Interval, on_circle
 
 Part = tuple[str, Window | Dropped]
 
@@ -159,7 +159,9 @@ class RowMaker:
         contig, start, stop = stretch
         annotation = annotation_of(self.source)
         regions = coding_regions_of(self.source).get(contig, ())
-        before = (found.end for found in regions if found.start < start)
+        length = self.genome.contigs[contig]
+        before = [found.end for found in regions if found.start < start]
+        before += [found.end - length for found in regions]  # beyond the origin, if above 0
         covered = max(start, max(before, default=start))
         here = (found.region for found in regions if start <= found.start < stop)
         for window in coding_windows(splice(region, self.genome, annotation) for region in here):
@@ -218,11 +220,17 @@ class RowMaker:
             if isinstance(part, Dropped):
                 yield "train", part
                 continue
-            split = self.assignment.split_of(self.prefix + part.contig, part.start, part.end)
+            split = self._split_of(part.contig, part.start, part.end)
             if split is None:
                 yield "train", self._lost(part, "split_border")
             else:
                 yield split, part
+
+    def _split_of(self, contig: str, start: int, end: int) -> str | None:
+        """Return the split of a stretch, which may cross an origin, or None if it lies in both."""
+        places = on_circle(start, end, self.genome.contigs[contig])
+        splits = {self.assignment.split_of(self.prefix + contig, *place) for place in places}
+        return splits.pop() if len(splits) == 1 else None
 
     def _weighed(self, parts: Iterator[Part]) -> Iterator[Part]:
         """Drop the windows that come not even once."""
@@ -278,7 +286,8 @@ class RowMaker:
         for person in people:
             for i, (split, window) in enumerate(windows):
                 for number, haplotype in enumerate(person.haplotypes, start=1):
-                    if not self._keeps_to(split, window.contig, haplotype.brought):
+                    brought = (self._split_of(window.contig, *place) for place in haplotype.brought)
+                    if any(other != split for other in brought):
                         yield "train", self._lost(window, "other_split")
                         continue
                     found = refill(window, haplotype.letters, self.windows)
@@ -293,8 +302,3 @@ class RowMaker:
             if lost and reasons:
                 reason = "n_content" if "n_content" in reasons else "deleted"
                 yield "train", self._lost(window, reason)
-
-    def _keeps_to(self, split: str, contig: str, places: Iterable[tuple[int, int]]) -> bool:
-        """Whether places on a contig are all of one split."""
-        name = self.prefix + contig
-        return all(self.assignment.split_of(name, *place) == split for place in places)
