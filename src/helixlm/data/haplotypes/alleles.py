@@ -48,6 +48,7 @@ SKIP_REASONS = {
     "unphased": "heterozygous genotypes that are not phased",
     "haploid": "records that have one allele for this sample, which its first haplotype carries",
     "overlap": "alleles that overlap one that was applied before",
+    "filtered": "records whose FILTER is not PASS",
     "reference_mismatch": "records whose REF is not what the reference has there",
     "past_end": "records that reach past the end of the contig",
     "no_change": "alleles that spell the reference, among them <CN1>",

@@ -22,6 +22,8 @@ Where the outcome differs from that of bcftools 1.24, on purpose:
 * REF may be the base that VCF reduces an ambiguity code of the reference to; bcftools stops.
 * An allele that spells the reference changes nothing, and nothing overlaps it.
 
+FILTER plays no part, in bcftools as here, unless `HaplotypeConfig.filters` asks for it.
+
 A window clips: its haplotype is that part of the haplotype of the whole contig which
 `HaplotypeMap.span` gives. Every base keeps its place, inserted letters belong to the base before
 them, and those of an inversion to the place where they stand. So windows that tile a contig give
@@ -62,6 +64,9 @@ class HaplotypeConfig(BaseModel):
     """Where a sample has one allele (X, Y, MT), its first haplotype carries it and the second the
     reference, as in bcftools; a window in which a sample has no other genotypes has one haplotype
     only. Or both carry it."""
+    filters: Literal["all", "pass"] = "all"
+    """Records are used whatever their FILTER, as bcftools does, or only those with PASS, or with
+    ``.``, which says that none was applied; of others the alleles that are carried are counted."""
     reference_mismatch: Literal["error", "skip"] = "error"
     """A record that does not fit the reference, in its REF or because it reaches past the end of
     the contig, stops with the record, or is skipped and counted."""
