@@ -280,6 +280,12 @@ ACCEPTED = {
     "VCF: a symbolic allele without END": Accepted(
         people((10, "<DEL>", "0|1", None, "SVLEN=-3")), [CHR17] * 2, {"no_end": 1}
     ),
+    "VCF: a FILTER that is not PASS": Accepted(
+        {"people.vcf": vcf(SNV).replace(b"\t.\t.\tGT", b"\tlow\t.\tGT")},
+        [CHR17] * 2,
+        {"filtered": 1},
+        ("variants.genotypes.filters=pass",),
+    ),
     "GFF3: some contigs that the genome lacks": Accepted(
         genes(CDS, "chr2 . CDS 1 9 . + 0 ID=two", "chr5 . CDS 1 9 . + 0 ID=three"),
         [CHR17[:9]],

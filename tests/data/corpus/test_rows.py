@@ -23,6 +23,7 @@ from helixlm.data.corpus.rows import VariantConfig
 from helixlm.data.formats.bed import BedError
 from helixlm.data.formats.vcf import VcfError
 from helixlm.data.similarity.duplicates import DuplicateConfig
+from helixlm.data.similarity.leaks import check_leaks
 from helixlm.data.simulate import load_world, simulate, small_config
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import SplitConfig
@@ -242,6 +243,45 @@ def test_coding_sequences_and_starts_of_genes_of_the_simulated_world(tmp_path):
             assert row.sequence[-3:].upper() == "ATG"
             text = genome.fetch(row.contig, row.start, row.end)
             assert row.sequence == (text if row.strand == "+" else reverse_complement(text))
+
+
+def test_coding_sequences_across_the_origin_keep_to_one_split(fasta, tmp_path):
+    """Against sets of single bases, on a ring of 6,000 bp with other genes on both sides."""
+    across = (5800, 6500)
+    genes = {across} | {(start, start + 200) for start in range(0, 5800, 250)}
+    rows = [f"CDS\t{start + 1}\t{end}\t.\t+\t0\tID=c{start}" for start, end in sorted(genes)]
+    rows.insert(0, f"region\t1\t{LENGTH}\t.\t+\t.\tID=chr1;Is_circular=true")
+    gff = tmp_path / "genes.gff3"
+    gff.write_text("##gff-version 3\n" + "".join(f"chr1\t.\t{row}\n" for row in rows))
+    outcomes = set()
+    for seed in range(12):
+        folder = tmp_path / f"{seed}"
+        manifest = prepare_corpus(
+            [Source(fasta=fasta, gff=gff)],
+            folder,
+            windows=CodingWindows(),
+            split=SplitConfig(by="block", block_bp=1000, validation_fraction=0.5),
+            seed=seed,
+        )
+        corpus = open_corpus(folder)
+        assert check_leaks(corpus).overlapping == 0
+        bases = {}
+        for split in ("train", "validation"):
+            windows = list(corpus.iter_windows(split))
+            bases[split] = {place % LENGTH for row in windows for place in range(*row[1:3])}
+            outcomes |= {split for row in windows if row[1:3] == across}
+            for row in windows:
+                assert row.sequence == (2 * GENOME["chr1"])[row.start : row.end]
+        assert not bases["train"] & bases["validation"]
+        if not {place % LENGTH for place in range(*across)} <= set.union(*bases.values()):
+            outcomes.add("neither")
+        (covered,) = [contig for contig in manifest.coverage if contig.contig == "chr1"]
+        for split, places in bases.items():
+            wanted = Counter(place // covered.bin_bp for place in places)
+            assert getattr(covered, split) == tuple(wanted[i] for i in range(len(covered.n)))
+        in_genes = {place % LENGTH for gene in genes for place in range(*gene)}
+        assert manifest.dropped_bases["no_feature"] == 3 * LENGTH - len(in_genes)
+    assert outcomes == {"train", "validation", "neither"}
 
 
 def test_windows_that_need_a_file_that_is_not_there(fasta, tmp_path):

@@ -16,7 +16,8 @@ BY_SEQUENCE = KINDS[1:]
 class Windows:
     """A corpus in memory."""
 
-    def __init__(self, **splits):
+    def __init__(self, contigs=None, **splits):
+        self.contigs = contigs or {}
         self.splits = splits
 
     def iter_windows(self, split):
@@ -55,13 +56,19 @@ def kind_by_sequence(first, second, near, k):
     return "contained" if short in long or turned(short) in long else "near"
 
 
-def slow_check(train, validation, near, k):
+def bases_of(window, contigs):
+    """The bases under a window, which may go past the end of a contig whose length is known."""
+    length = contigs.get(window.contig, window.end)
+    return {(window.contig, place % length) for place in range(window.start, window.end)}
+
+
+def slow_check(train, validation, near, k, contigs):
     """Counts of windows by kind, for train and validation."""
     places = [[False] * len(train), [False] * len(validation)]
     kinds = [[set() for _ in train], [set() for _ in validation]]
     for i, t in enumerate(train):
         for j, v in enumerate(validation):
-            if t.contig == v.contig and max(t.start, v.start) < min(t.end, v.end):
+            if bases_of(t, contigs) & bases_of(v, contigs):
                 places[0][i] = places[1][j] = True
             kind = kind_by_sequence(t.sequence, v.sequence, near, k)
             kinds[0][i].add(kind)
@@ -93,12 +100,18 @@ window_lists = st.lists(
 
 
 @settings(deadline=None, max_examples=300)
-@given(window_lists, window_lists, st.sampled_from([None, 0.3, 0.5, 1.0]))
-def test_leaks_against_a_comparison_of_every_pair(train, validation, near):
+@given(
+    window_lists,
+    window_lists,
+    st.sampled_from([None, 0.3, 0.5, 1.0]),
+    st.sampled_from([{}, {"a": 301}]),
+)
+def test_leaks_against_a_comparison_of_every_pair(train, validation, near, contigs):
     (train_counts, num_train), (validation_counts, num_validation) = slow_check(
-        train, validation, near, 5
+        train, validation, near, 5, contigs
     )
-    report = check_leaks(Windows(train=train, validation=validation), near=near, k=5)
+    windows = Windows(contigs, train=train, validation=validation)
+    report = check_leaks(windows, near=near, k=5)
     looked_for = KINDS if near else KINDS[:3]
     assert (report.num_train, report.num_validation) == (len(train), len(validation))
     assert report.train == {kind: train_counts[kind] for kind in looked_for}
@@ -232,6 +245,18 @@ def test_a_palindrome_is_identical_and_nothing_else():
     palindrome = ORIGINAL + turned(ORIGINAL)
     corpus = Windows(train=[window("t", 0, palindrome)], validation=[window("v", 0, palindrome)])
     assert [leak.kind for leak in check_leaks(corpus, near=0.5).examples] == ["identical"]
+
+
+def test_windows_across_an_origin_overlap_what_is_on_either_side():
+    across, whole = window("a", 95, random_dna("across", 10)), window("a", 0, random_dna("w", 100))
+    places = {(0, 3): 1, (3, 9): 2 / 6, (5, 90): 0, (90, 96): 1 / 6, (96, 103): 1}
+    for (start, end), share in places.items():
+        other = window("a", start, random_dna(start, end - start))
+        for one, two in ((across, other), (other, across)):
+            report = check_leaks(Windows({"a": 100}, train=[one], validation=[two]))
+            assert [leak.share for leak in report.examples] == [share] * bool(share)
+    (leak,) = check_leaks(Windows({"a": 100}, train=[whole], validation=[across])).examples
+    assert leak.share == 1
 
 
 def test_names_without_places_do_not_overlap():

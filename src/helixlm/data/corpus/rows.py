@@ -9,7 +9,8 @@ none. Each step takes what the one before gives, in a stream:
 3. windows whose weight leaves them out of training are dropped (`weights.py`);
 4. where there are genotypes, one individual is drawn for a window, whose two haplotypes take its
    place (dnaGrinder, arXiv 2409.15697, section 3.3.2); or several are drawn, or all take it. A
-   window of which no haplotype is left is dropped.
+   haplotype into which an inversion or a duplication brings letters of the other split is left out,
+   as the split is that of the place. A window of which no haplotype is left is dropped.
 
 Each window comes once; who writes them writes the copies.
 """
@@ -50,7 +51,7 @@ from helixlm.data.windows import (
     cut,
     refill,
 )
-from helixlm.seq.interval import Interval
+from helixlm.seq.interval import Interval, on_circle
 
 Part = tuple[str, Window | Dropped]
 
@@ -158,7 +159,9 @@ class RowMaker:
         contig, start, stop = stretch
         annotation = annotation_of(self.source)
         regions = coding_regions_of(self.source).get(contig, ())
-        before = (found.end for found in regions if found.start < start)
+        length = self.genome.contigs[contig]
+        before = [found.end for found in regions if found.start < start]
+        before += [found.end - length for found in regions]  # beyond the origin, if above 0
         covered = max(start, max(before, default=start))
         here = (found.region for found in regions if start <= found.start < stop)
         for window in coding_windows(splice(region, self.genome, annotation) for region in here):
@@ -217,11 +220,17 @@ class RowMaker:
             if isinstance(part, Dropped):
                 yield "train", part
                 continue
-            split = self.assignment.split_of(self.prefix + part.contig, part.start, part.end)
+            split = self._split_of(part.contig, part.start, part.end)
             if split is None:
                 yield "train", self._lost(part, "split_border")
             else:
                 yield split, part
+
+    def _split_of(self, contig: str, start: int, end: int) -> str | None:
+        """Return the split of a stretch, which may cross an origin, or None if it lies in both."""
+        places = on_circle(start, end, self.genome.contigs[contig])
+        splits = {self.assignment.split_of(self.prefix + contig, *place) for place in places}
+        return splits.pop() if len(splits) == 1 else None
 
     def _weighed(self, parts: Iterator[Part]) -> Iterator[Part]:
         """Drop the windows that come not even once."""
@@ -269,13 +278,18 @@ class RowMaker:
     ) -> Iterator[Part]:
         """Yield the windows of one place, on either strand, with the haplotypes of people.
 
-        A window counts as dropped, once, if all haplotypes are left out.
+        A haplotype with letters of the other split counts as dropped by itself; a window does,
+        once, if the others are all left out for what they hold.
         """
         why_lost: list[set[str]] = [set() for _ in windows]
         is_lost = [True] * len(windows)
         for person in people:
             for i, (split, window) in enumerate(windows):
                 for number, haplotype in enumerate(person.haplotypes, start=1):
+                    brought = (self._split_of(window.contig, *place) for place in haplotype.brought)
+                    if any(other != split for other in brought):
+                        yield "train", self._lost(window, "other_split")
+                        continue
                     found = refill(window, haplotype.letters, self.windows)
                     if isinstance(found, str):
                         why_lost[i].add(found)
@@ -285,6 +299,6 @@ class RowMaker:
                     self.counts[split].skipped_variants.update(haplotype.skipped)
                     yield split, found._replace(sample=person.sample, haplotype=number)
         for (_, window), lost, reasons in zip(windows, is_lost, why_lost, strict=True):
-            if lost:
+            if lost and reasons:
                 reason = "n_content" if "n_content" in reasons else "deleted"
                 yield "train", self._lost(window, reason)

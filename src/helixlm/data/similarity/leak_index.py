@@ -6,7 +6,8 @@ or much of it. What is done with them is said in `leaks.py`, with the memory tha
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from helixlm.data.similarity.digests import NEW, DigestTable, digest
 from helixlm.data.similarity.duplicates import MOST_COMPARED, LetterFile, likely
 from helixlm.data.similarity.sketch import Sketches, SketchIndex, count_shared, scale_for, sketch
 from helixlm.data.windows import Window
+from helixlm.seq.interval import on_circle
 from helixlm.seq.ops import reverse_complement
 
 _BATCH = 1024
@@ -46,11 +48,21 @@ class HeldWindows:
         Length of a k-mer, bp.
     places : bool
         Whether coordinates mean something.
+    contigs : mapping of str to int
+        Lengths in bp, as far as known; windows may go past the end of a contig, on at its origin.
     """
 
-    def __init__(self, letters: LetterFile, near: float | None, k: int, places: bool) -> None:
+    def __init__(
+        self,
+        letters: LetterFile,
+        near: float | None,
+        k: int,
+        places: bool,
+        contigs: Mapping[str, int],
+    ) -> None:
         self.near = near
         self.k = k
+        self._lengths = contigs
         self._places = places
         self._letters = letters
         self._digests = DigestTable()
@@ -76,7 +88,9 @@ class HeldWindows:
             self._contig.append(self._contigs.setdefault(window.contig, len(self._contigs)))
             self._start.append(window.start)
             self._end.append(window.end)
-            self._spans.setdefault(window.contig, _Spans()).add(window.start, window.end, number)
+            spans = self._spans.setdefault(window.contig, _Spans())
+            for start, end in self._places_of(window):
+                spans.add(start, end, number)
             if self.near is not None:
                 self._letters.append(window.sequence)
 
@@ -117,10 +131,18 @@ class HeldWindows:
     def overlapping(self, window: Window) -> Iterator[tuple[int, float]]:
         """Yield each window that overlaps one: number, and shared bases of the shorter one."""
         spans = self._spans.get(window.contig)
-        if spans is not None:
-            for number, shared in spans.overlapping(window.start, window.end):
-                length = self._end[number] - self._start[number]
-                yield number, shared / min(length, window.end - window.start)
+        if spans is None:
+            return
+        shared: Counter[int] = Counter()
+        for start, end in self._places_of(window):
+            for number, bases in spans.overlapping(start, end):
+                shared[number] += bases
+        for number, bases in shared.items():
+            length = self._end[number] - self._start[number]
+            yield number, bases / min(length, window.end - window.start)
+
+    def _places_of(self, window: Window) -> list[tuple[int, int]]:
+        return on_circle(window.start, window.end, self._lengths.get(window.contig, window.end))
 
     def equal(self, sequences: Sequence[str]) -> NDArray[np.int64]:
         """Return the number of the first window with each sequence, or -1, in whatever case."""

@@ -4,7 +4,8 @@ In: the windows of two splits, from a corpus or from files of sequences. Out: a 
 the windows of both that are concerned, the worst examples and a verdict. Five kinds are told apart:
 
 - overlapping: windows that share bases of the genome. Coordinates are those of the reference, so
-  two haplotypes of one place overlap, whoever they are from;
+  two haplotypes of one place overlap, whoever they are from, and a coding sequence across the
+  origin of a circular contig overlaps what lies on either side;
 - identical: the whole sequence, in whatever case, is that of a window of the other split;
 - reverse complement: it is the reverse complement of one;
 - contained: it stands in a longer one, or a shorter one in it, on either strand;
@@ -27,7 +28,7 @@ or near: if such a one was not found, the report says "at least", and how many t
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -54,6 +55,10 @@ _EXAMPLES = 5
 
 class WindowSource(Protocol):
     """What `check_leaks` reads: an open corpus, for one."""
+
+    @property
+    def contigs(self) -> Mapping[str, int]:
+        """Lengths in bp, as far as known: what goes past the end of one goes on at its origin."""
 
     def iter_windows(self, split: str) -> Iterator[Window]:
         """Yield the windows of one split."""
@@ -184,7 +189,8 @@ def check_leaks(
     Parameters
     ----------
     windows : WindowSource
-        An open corpus, `sequence_files.SequenceFiles`, or anything with their `iter_windows`.
+        An open corpus, `sequence_files.SequenceFiles`, or anything with their `iter_windows` and
+        `contigs`.
     near : float, optional
         Look for windows that are contained or near too: the share of k-mers from which two
         windows are near, above 0 and at most 1. Two windows that share so much are overlooked with
@@ -217,7 +223,7 @@ def check_leaks(
     kinds = KINDS[0 if places else 1 : len(KINDS) if near else 3]
     done = 0
     with LetterFile(scratch) as letters:
-        held = HeldWindows(letters, near, k, places)
+        held = HeldWindows(letters, near, k, places, windows.contigs)
         for batch in _batches(windows.iter_windows("validation")):
             held.add(batch)
             done += len(batch)

@@ -22,6 +22,8 @@ DROP_REASONS = {
     "short_piece": "pieces between gaps or block borders shorter than the shortest window",
     "tail": "ends of pieces, after the last window",
     "split_border": "windows that would lie in training and validation at once",
+    "other_split": "windows into which an inversion or a duplication of a haplotype brings letters "
+    "of the other split",
     "duplicate": "windows whose sequence came before",
     "deleted": "windows that the haplotypes drawn for them lack as a whole",
     "weight": "windows that a weight below 1 left out",
@@ -34,9 +36,9 @@ DROP_REASONS = {
 }
 """Why bases are in no window, or, for those in `LOST_WINDOWS`, why windows are left out."""
 
-LOST_WINDOWS = ("split_border", "duplicate", "weight")
-"""Reasons that count windows with all their bases: those may be in several of them, and in others
-that are kept."""
+LOST_WINDOWS = ("split_border", "other_split", "duplicate", "weight")
+"""Reasons that count windows with all their bases, and other_split each haplotype of one: bases may
+be in several of them, and in others that are kept."""
 
 IupacPolicy = Literal["keep", "split", "n"]
 
