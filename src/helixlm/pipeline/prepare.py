@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from helixlm.compute import Compute
-from helixlm.data.corpus.base import Corpus, open_corpus
+from helixlm.data.corpus.base import Corpus, CorpusManifest, open_corpus
 from helixlm.data.corpus.prepare import prepare_corpus
 from helixlm.data.folder import new_folder, refuse_existing
 from helixlm.data.formats.fasta import iter_chunks
@@ -18,7 +18,6 @@ from helixlm.data.genome_files import needs_annotation
 from helixlm.data.hub import find_corpus
 from helixlm.data.sources import Source, SourceError, problem_of, read_sources
 from helixlm.errors import InputError
-from helixlm.files import replace_file
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
@@ -146,16 +145,19 @@ def prepare(
             seed=settings.seed,
             compute=compute,
             progress=progress,
+            describe=_pages,
         )
     if manifest.repeats is not None and not manifest.repeats.total.masked_bp:
         logger.warning(
             "no base is in lower case, so no repeat was left out: windows.kind 'repeatfree' needs "
             "a soft-masked genome, such as hg38.fa.gz of UCSC or a '.dna_sm.' file of Ensembl"
         )
-    for name, text in ((PAGE, render_corpus(manifest)), (TEXT, describe_corpus(manifest) + "\n")):
-        with replace_file(Path(output) / name) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
     return open_corpus(output)
+
+
+def _pages(manifest: CorpusManifest) -> dict[str, str]:
+    """Return what describes a corpus, by the names of the files."""
+    return {PAGE: render_corpus(manifest), TEXT: describe_corpus(manifest) + "\n"}
 
 
 def _genomes(genome: Mapping[str, Any], sources: str | Path | None) -> list[Source]:

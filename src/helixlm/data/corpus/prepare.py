@@ -9,7 +9,7 @@ memory does not grow with the input. What is finished outlives an interruption.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from helixlm.compute import Compute, Workers
@@ -31,7 +31,7 @@ from helixlm.data.corpus.tasks import (
 )
 from helixlm.data.corpus.unique_rows import write_unique
 from helixlm.data.corpus.weights import WeightConfig, plan_weights
-from helixlm.data.folder import MANIFEST, refuse_existing, write_manifest
+from helixlm.data.folder import MANIFEST, read_manifest, refuse_existing, write_manifest
 from helixlm.data.genome import Genome
 from helixlm.data.genome_files import (
     check_features,
@@ -50,6 +50,8 @@ from helixlm.errors import StateError
 from helixlm.files import replace_file
 
 Progress = Callable[[int, int | None], None]
+Describe = Callable[[CorpusManifest], Mapping[str, str]]
+"""Gives the texts of files that describe a corpus, by name."""
 
 LETTERS_DEPEND_ON = ("helixlm_version", "sources", "files")
 """fields of `Plan`: with these equal, the letters of an earlier run are used"""
@@ -67,6 +69,7 @@ def prepare_corpus(
     seed: int = 0,
     compute: Compute | None = None,
     progress: Progress | None = None,
+    describe: Describe | None = None,
 ) -> CorpusManifest:
     """Cut genomes into windows and write them as a corpus.
 
@@ -99,11 +102,14 @@ def prepare_corpus(
         Processes or cluster to work on. They change no byte of the result.
     progress : callable, optional
         Called as ``progress(done, total)``: bytes of the input files, then as many once more.
+    describe : callable, optional
+        Given the manifest, as it is read from its file; its texts are written beside that before
+        the folder gets its name, and into a finished corpus that lacks them.
 
     Returns
     -------
     CorpusManifest
-        The manifest of the finished corpus.
+        The manifest of the finished corpus, as it is read from its file.
 
     Raises
     ------
@@ -139,7 +145,9 @@ def prepare_corpus(
     for source in sources:
         check_windows(source, source.windows or plan.windows)
     if (output / MANIFEST).exists():
-        return made_before(output, plan)
+        manifest = made_before(output, plan)
+        _write_texts(output, manifest, describe)
+        return manifest
     refuse_existing(output)
     if plan.variants.individuals != "none":
         for source in sources:
@@ -157,7 +165,18 @@ def prepare_corpus(
         if stamps(sources) != plan.files:
             raise CorpusError(f"{output}: an input file changed while it was read: run again")
         write_manifest(work, manifest)
+        # Read again: a default of 0 is then the 0.0 that whoever opens the corpus finds.
+        manifest = read_manifest(work, CorpusManifest)
+        _write_texts(work, manifest, describe)
     return manifest
+
+
+def _write_texts(folder: Path, manifest: CorpusManifest, describe: Describe | None) -> None:
+    """Write what describes a corpus, but for what is there."""
+    for name, text in (describe(manifest) if describe else {}).items():
+        if not (folder / name).exists():
+            with replace_file(folder / name) as temporary:
+                temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 class _Maker:
