@@ -17,7 +17,7 @@ from helixlm.data.windows import DROP_REASONS, LOST_WINDOWS
 from helixlm.report.bars import bar_chart, histogram_chart
 from helixlm.report.contigs import contigs_chart
 from helixlm.report.html import environment
-from helixlm.report.numerals import brief_hash, count, percent, short
+from helixlm.report.numerals import brief_hash, count, fixed, percent, short
 from helixlm.report.repeats import describe_repeats, repeat_rows
 from helixlm.version import __version__
 
@@ -63,6 +63,7 @@ def render_corpus(manifest: CorpusManifest) -> str:
                 x_name="bases in a window",
                 y_name="share of the windows",
             ),
+            lengths_in_words=_lengths(whole),
             letters=bar_chart(
                 [(letter, amount / max(1, whole.bases)) for letter, amount in _letters(whole)],
                 key="letters",
@@ -137,20 +138,11 @@ def _describe_sources(manifest: CorpusManifest) -> Iterator[str]:
 
 
 def _lengths(tally: Tally) -> str:
-    """Say how long windows are, as exactly as their bins are."""
-    bins = sorted(tally.lengths)
-    middle, seen = bins[0], 0
-    for middle in bins:
-        seen += tally.lengths[middle]
-        if 2 * seen >= tally.windows:
-            break
-    least, half, most = (
-        2 ** (place / LENGTH_BINS_PER_OCTAVE) for place in (bins[0], middle + 0.5, bins[-1] + 1)
-    )
-    return (
-        f"some {short(least, 'bp')} to {short(most, 'bp')}, half of them of {short(half, 'bp')} at "
-        "most"
-    )
+    """Say how long windows are."""
+    shortest, longest = count(tally.shortest_bp), count(tally.longest_bp)
+    if shortest == longest:
+        return f"{longest} bp"
+    return f"{shortest} to {longest} bp, {fixed(tally.bases / tally.windows, 1)} bp on average"
 
 
 def in_words(manifest: CorpusManifest) -> str:
