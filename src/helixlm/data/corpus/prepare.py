@@ -40,6 +40,7 @@ from helixlm.data.genome_files import (
     find_variant_files,
     used_of,
 )
+from helixlm.data.lost_features import lost_features
 from helixlm.data.records import Records, letters_of, write_records
 from helixlm.data.similarity.duplicates import DuplicateConfig
 from helixlm.data.sources import Source, check_sources, prefix_of
@@ -191,10 +192,11 @@ class _Maker:
     def make(self, work: Path) -> CorpusManifest:
         """Write all parts into a folder; return the manifest."""
         genomes = self._read_genomes(work)
-        for source, genome in zip(self.plan.sources, genomes, strict=True):
-            if isinstance(genome, Genome):
-                check_features(source, source.windows or self.plan.windows, genome)
         prefixes = [prefix_of(self.plan.sources, number) for number in range(len(genomes))]
+        lost = [
+            self._lost_features(*found)
+            for found in zip(self.plan.sources, genomes, prefixes, strict=True)
+        ]
         held_out = hold_out(
             dict(zip(prefixes, genomes, strict=True)), self.plan.split, self.plan.seed
         )
@@ -222,7 +224,20 @@ class _Maker:
         if self.plan.duplicates is not None:
             results = write_unique(work, job, results, self.plan.duplicates)
         coverage = self.workers.map(cover_contig, plan_coverage(work, job, results))
-        return make_manifest(self.plan, genomes, weights, held_out, tasks, results, tuple(coverage))
+        return make_manifest(
+            self.plan, genomes, weights, held_out, tasks, results, tuple(coverage), lost
+        )
+
+    def _lost_features(
+        self, source: Source, genome: Genome | Records, prefix: str
+    ) -> Mapping[str, int]:
+        """Check the features of a genome, and count those without a window."""
+        if isinstance(genome, Records):
+            return {}
+        windows = source.windows or self.plan.windows
+        check_features(source, windows, genome)
+        names = {name for name in genome.contigs if self.plan.split.leaves_out(prefix + name)}
+        return lost_features(source, windows, genome, names)
 
     def _read_genomes(self, work: Path) -> list[Genome | Records]:
         """Write the letters of all genomes, several at a time."""

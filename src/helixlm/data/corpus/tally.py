@@ -37,6 +37,9 @@ class Tally(BaseModel):
     """Bases in windows, by contig; those of records by chromosome, see `records.py`."""
     dropped: dict[str, int] = {}
     """Bases in no window, or of windows that are left out, by reason (`windows.DROP_REASONS`)."""
+    lost_features: dict[str, int] = {}
+    """Features, coding sequences among them, without a window of their own, by reason
+    (`windows.FEATURE_REASONS`). All others have one, which may be dropped then."""
     variants: dict[str, int] = {}
     """Alleles applied to haplotypes, by kind; once for each haplotype that was made, be it a
     duplicate that is left out then, or one that weights copy."""
@@ -53,6 +56,7 @@ class Counting:
         self._contigs: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self._windows = 0
+        self.lost_features: Counter[str] = Counter()
         self._shortest, self._longest = sys.maxsize, 0
         self.variants: Counter[str] = Counter()
         self.skipped_variants: Counter[str] = Counter()
@@ -87,6 +91,7 @@ class Counting:
             longest_bp=self._longest,
             contigs=dict(self._contigs),
             dropped=dict(self._dropped),
+            lost_features=dict(self.lost_features),
             variants=dict(self.variants),
             skipped_variants=dict(self.skipped_variants),
         )
