@@ -216,10 +216,30 @@ def _listed(path: Path) -> list[Source]:
         except ValidationError as error:
             for found in error.errors():
                 place = "".join(f"{part}: " for part in found["loc"])
-                problems.append(f"genome {number}: {place}{problem_of(found)}")
+                problems.append(f"genome {number}: {place}{_problem_of(found)}")
     if problems:
         raise SourceError(f"{path}: " + "; ".join(problems))
     return sources
+
+
+def make_source(fields: Mapping[str, Any]) -> Source:
+    """Return the genome that options name.
+
+    Parameters
+    ----------
+    fields : mapping of str to object
+        Fields of `Source`.
+
+    Raises
+    ------
+    SourceError
+        If they make none; all problems at once.
+    """
+    try:
+        return Source.model_validate(fields)
+    except ValidationError as error:
+        problems = [_problem_of(found) for found in error.errors()]
+        raise SourceError(f"inputs: {'; '.join(problems)}") from error
 
 
 def check_sources(sources: list[Source]) -> None:
@@ -255,7 +275,7 @@ def check_sources(sources: list[Source]) -> None:
             )
 
 
-def problem_of(error: Mapping[str, Any]) -> str:
+def _problem_of(error: Mapping[str, Any]) -> str:
     """Say what is wrong with a field, as one of pydantic's errors tells it."""
     fields = ", ".join(Source.model_fields)
     if error["type"] == "extra_forbidden":

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from helixlm.compute import Compute
 from helixlm.data.corpus.base import Corpus, CorpusManifest, open_corpus
 from helixlm.data.corpus.prepare import prepare_corpus
@@ -16,7 +14,7 @@ from helixlm.data.formats.fasta import iter_chunks
 from helixlm.data.formats.text_lines import holds_sequence_lines, iter_text_lines
 from helixlm.data.genome_files import needs_annotation
 from helixlm.data.hub import find_corpus
-from helixlm.data.sources import Source, SourceError, problem_of, read_sources
+from helixlm.data.sources import Source, SourceError, make_source, read_sources
 from helixlm.errors import InputError
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.recipes.load import load_recipe
@@ -163,11 +161,7 @@ def _pages(manifest: CorpusManifest) -> dict[str, str]:
 def _genomes(genome: Mapping[str, Any], sources: str | Path | None) -> list[Source]:
     """Return the genomes of a file, or the one whose fields are given."""
     if sources is None:
-        try:
-            return [Source.model_validate(genome)]
-        except ValidationError as error:
-            problems = [problem_of(found) for found in error.errors()]
-            raise SourceError(f"inputs: {'; '.join(problems)}") from error
+        return [make_source(genome)]
     given = [f"--{name.replace('_', '-')}" for name, value in genome.items() if value]
     if given:
         raise SourceError(

@@ -33,6 +33,7 @@ COLUMNS = {
     "start": "first base on the contig, 0-based, forward strand",
     "end": "base after the last one",
     "strand": "strand that `sequence` is read on; coordinates are those of the forward strand",
+    "name": "name of a coding sequence: of its transcript, or of its record; null: other windows",
     "sample": "individual whose haplotype this is; null: the reference",
     "haplotype": "1 or 2, which of the individual's two; null: the reference",
     "softmask_fraction": "share of the letters that are lower case, which marks repeats",

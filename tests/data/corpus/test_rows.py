@@ -1,6 +1,7 @@
 """Corpora with haplotypes, coding sequences, features and intervals, against their genome."""
 
 import gzip
+import re
 from collections import Counter
 from functools import cache
 from itertools import accumulate
@@ -228,6 +229,14 @@ def test_coding_sequences_and_starts_of_genes_of_the_simulated_world(tmp_path):
     manifest = prepare_corpus([source], tmp_path / "cds", windows=CodingWindows(), seed=1)
     rows = rows_of(tmp_path / "cds")
     assert len(rows) == 33
+    lines = [line.split("\t") for line in world.gff3().read_text().splitlines()]
+    transcripts = [line for line in lines if len(line) == 9 and line[2] == "mRNA"]
+    named = {re.search("ID=([^;]+)", line[8])[1]: line for line in transcripts}
+    assert sorted(row.name for row in rows) == sorted(named)
+    for row in rows:
+        contig, _, _, first, last, _, strand, *_ = named[row.name]
+        assert (row.contig, row.strand) == (contig, strand)
+        assert int(first) - 1 <= row.start < row.end <= int(last)
     for row in rows:
         text = row.sequence.upper()
         assert text[:3] == "ATG"

@@ -178,7 +178,7 @@ class RowMaker:
         for window in coding_windows(splice(region, self.genome, annotation) for region in here):
             if covered < window.start:
                 yield Dropped(contig, covered, window.start, "no_feature")
-            yield Window(*window)
+            yield Window(**window._asdict())
             covered = max(covered, window.end)
         if covered < stop:
             yield Dropped(contig, covered, stop, "no_feature")

@@ -98,6 +98,8 @@ class Window(NamedTuple):
     """Whose variants are applied; None: the reference itself."""
     haplotype: int | None = None
     """1 or 2 where `sample` is given."""
+    name: str | None = None
+    """Of a coding sequence, that of its transcript or record; None: other windows have none."""
 
 
 class Dropped(NamedTuple):
