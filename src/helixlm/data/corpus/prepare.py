@@ -5,7 +5,8 @@ is cut is said in `windows`, what is held out in `splits.py`, what one task does
 `tasks.py`.
 
 Genomes are first written as letters, one byte a base, which all workers map; so disk is needed, and
-memory does not grow with the input. What is finished outlives an interruption.
+memory does not grow with them. It does with an annotation, with records, and with windows that are
+compared. What is finished outlives an interruption.
 """
 
 import hashlib
