@@ -291,11 +291,22 @@ def _may_be_on_hub(name: str) -> bool:
     return bool(_HUB_NAME.fullmatch(name)) and not name.lower().endswith(TABLES)
 
 
+def kind_of(file: str) -> str | None:
+    """Return the field of `Source` that a file is for, as its name says; None if it is for none.
+
+    Examples
+    --------
+    >>> kind_of("hg38.fa.gz"), kind_of("chr1.vcf.gz"), kind_of("chr1.vcf.gz.tbi")
+    ('fasta', 'vcf', None)
+    """
+    return next((kind for kind, end in _ENDINGS.items() if end.search(file)), None)
+
+
 def _downloaded(folder: Path) -> list[Source]:
     """Return the genomes of a folder of downloads, in the order of their species."""
     found: dict[str, dict[str, list[DownloadedFile]]] = {}
     for record in read_downloads(folder).files:
-        kind = next((kind for kind, end in _ENDINGS.items() if end.search(record.file)), None)
+        kind = kind_of(record.file)
         if kind is not None:
             files = found.setdefault(record.species or record.name, {})
             files.setdefault(kind, []).append(record)
