@@ -26,6 +26,7 @@ VERBS = [
     "simulate",
     "recipes",
     "prepare",
+    "coding",
     "push",
     "pretrain",
     "finetune",

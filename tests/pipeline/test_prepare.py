@@ -6,13 +6,22 @@ import threading
 
 import pytest
 
+from helixlm.data import unfinished
 from helixlm.data.corpus.base import open_corpus
+from helixlm.data.corpus.prepare import prepare_corpus
+from helixlm.data.folder import MANIFEST
 from helixlm.data.formats.fasta import FastaError
+from helixlm.data.sources import Source
+from helixlm.data.splits import SplitConfig
+from helixlm.data.windows import FixedWindows
 from helixlm.errors import InputError, StateError
-from helixlm.pipeline.prepare import prepare, train_tokenizer, training_sequences
+from helixlm.pipeline.prepare import PAGE, TEXT, prepare, train_tokenizer, training_sequences
+from helixlm.report.corpus import describe_corpus, render_corpus
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import TokenizerConfig
 from helixlm.tokenizers.bpe_train import train_bpe, train_bpe_by_parts
+
+WINDOWS = ["windows.kind=fixed", "windows.length_bp=100"]
 
 
 def letters(seed, count):
@@ -60,6 +69,41 @@ def test_a_corpus_gives_its_training_windows(world, tmp_path):
     found = list(training_sequences([tmp_path / "corpus"]))
     assert found == list(open_corpus(tmp_path / "corpus").iter_sequences("train"))
     assert len(found) > 2
+
+
+@pytest.mark.parametrize("instant", ["sync_tree", "sync_path"])
+def test_a_corpus_has_its_page_from_the_first_instant(tmp_path, monkeypatch, instant):
+    """Killed when all is written, and when the folder has got its name; then begun again."""
+    (tmp_path / "a.fa").write_text(f">chr1\n{letters(2, 3000)}\n>chr2\n{letters(3, 900)}\n")
+
+    def made(name):
+        options = [*WINDOWS, "split.validation_contigs=[chr2]"]
+        prepare("demo", tmp_path / name, fasta=[tmp_path / "a.fa"], overrides=options)
+        return {file: (tmp_path / name / file).read_bytes() for file in (PAGE, TEXT, MANIFEST)}
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(unfinished, instant, lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        made("killed")
+    assert (tmp_path / "killed").exists() == (instant == "sync_path")
+    if instant == "sync_path":
+        assert {PAGE, TEXT} < {path.name for path in (tmp_path / "killed").iterdir()}
+    assert made("killed") == made("whole")
+    # As whoever opens it reads it, whether it was just made or was there.
+    manifest = open_corpus(tmp_path / "whole").manifest
+    assert (tmp_path / "whole" / TEXT).read_text() == describe_corpus(manifest) + "\n"
+    assert (tmp_path / "whole" / PAGE).read_text() == render_corpus(manifest)
+
+
+def test_a_corpus_without_a_page_gets_one(tmp_path):
+    (tmp_path / "a.fa").write_text(f">chr1\n{letters(2, 3000)}\n>chr2\n{letters(3, 900)}\n")
+    windows = FixedWindows(length_bp=50)
+    split = SplitConfig(validation_contigs=("chr2",))
+    source = Source(fasta=tmp_path / "a.fa")
+    manifest = prepare_corpus([source], tmp_path / "c", windows=windows, split=split)
+    assert not (tmp_path / "c" / PAGE).exists()
+    options = [*WINDOWS, "windows.length_bp=50", "split.validation_contigs=[chr2]", "seed=0"]
+    prepare("demo", tmp_path / "c", fasta=[tmp_path / "a.fa"], overrides=options)
+    assert (tmp_path / "c" / PAGE).read_text() == render_corpus(manifest)
 
 
 def test_a_pipe_is_taken_for_fasta(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from helixlm.cli import (
+    coding,
     demo,
     doctor,
     download,
@@ -49,6 +50,7 @@ app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
 app.command("recipes")(recipes.recipes)
 app.command("prepare")(prepare.prepare)
+app.command("coding")(coding.coding)
 app.command("leaks")(leaks.leaks)
 app.command("push")(push.push)
 app.add_typer(tokenizer.app, name="tokenizer")

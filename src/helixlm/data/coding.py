@@ -76,6 +76,8 @@ class CodingWindow(NamedTuple):
     """``end - start`` is the length of the sequence only where there is no intron."""
     sequence: str
     strand: str
+    name: str
+    """Of the transcript."""
 
 
 def iter_coding_sequences(genome: Genome, annotation: Annotation) -> Iterator[CodingSequence]:
@@ -141,12 +143,12 @@ def coding_windows(sequences: Iterable[CodingSequence]) -> Iterator[CodingWindow
         One for each.
     """
     for record in sequences:
+        name, text = record.transcript_id, record.sequence
         if record.start is None or record.end is None:
-            name, text = record.transcript_id, record.sequence
-            yield CodingWindow(name, 0, len(text), text, "+")
+            yield CodingWindow(name, 0, len(text), text, "+", name)
         else:
             place = (record.chromosome, record.start, record.end)
-            yield CodingWindow(*place, record.sequence, record.strand)
+            yield CodingWindow(*place, text, record.strand, name)
 
 
 def write_book_table(path: str | Path, sequences: Iterable[CodingSequence]) -> int:

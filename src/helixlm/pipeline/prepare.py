@@ -6,19 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from helixlm.compute import Compute
-from helixlm.data.corpus.base import Corpus, open_corpus
+from helixlm.data.corpus.base import Corpus, CorpusManifest, open_corpus
 from helixlm.data.corpus.prepare import prepare_corpus
 from helixlm.data.folder import new_folder, refuse_existing
 from helixlm.data.formats.fasta import iter_chunks
 from helixlm.data.formats.text_lines import holds_sequence_lines, iter_text_lines
 from helixlm.data.genome_files import needs_annotation
 from helixlm.data.hub import find_corpus
-from helixlm.data.sources import Source, SourceError, problem_of, read_sources
+from helixlm.data.sources import Source, SourceError, make_source, read_sources
 from helixlm.errors import InputError
-from helixlm.files import replace_file
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
@@ -146,26 +143,25 @@ def prepare(
             seed=settings.seed,
             compute=compute,
             progress=progress,
+            describe=_pages,
         )
     if manifest.repeats is not None and not manifest.repeats.total.masked_bp:
         logger.warning(
             "no base is in lower case, so no repeat was left out: windows.kind 'repeatfree' needs "
             "a soft-masked genome, such as hg38.fa.gz of UCSC or a '.dna_sm.' file of Ensembl"
         )
-    for name, text in ((PAGE, render_corpus(manifest)), (TEXT, describe_corpus(manifest) + "\n")):
-        with replace_file(Path(output) / name) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
     return open_corpus(output)
+
+
+def _pages(manifest: CorpusManifest) -> dict[str, str]:
+    """Return what describes a corpus, by the names of the files."""
+    return {PAGE: render_corpus(manifest), TEXT: describe_corpus(manifest) + "\n"}
 
 
 def _genomes(genome: Mapping[str, Any], sources: str | Path | None) -> list[Source]:
     """Return the genomes of a file, or the one whose fields are given."""
     if sources is None:
-        try:
-            return [Source.model_validate(genome)]
-        except ValidationError as error:
-            problems = [problem_of(found) for found in error.errors()]
-            raise SourceError(f"inputs: {'; '.join(problems)}") from error
+        return [make_source(genome)]
     given = [f"--{name.replace('_', '-')}" for name, value in genome.items() if value]
     if given:
         raise SourceError(

@@ -49,6 +49,7 @@ from helixlm.data.windows import (
     Window,
     WindowConfig,
     cut,
+    feature_spans,
     refill,
 )
 from helixlm.seq.interval import Interval, on_circle
@@ -108,7 +109,7 @@ class RowMaker:
     variant_files: dict[str, Path]
     """Where the genotypes of a contig are."""
     counts: dict[str, Counting]
-    """By split; variants are counted there."""
+    """By split; variants are counted there, and in "train" features that N leaves no window."""
     repeats: list[RepeatReport] = field(default_factory=list, init=False)
     """What windows of the kind ``repeatfree`` keep, filled as rows are made: of each contig, or of
     each interval of a BED file, named ``contig:start-end``."""
@@ -138,10 +139,7 @@ class RowMaker:
         if isinstance(self.windows, CodingWindows):
             yield from self._outside(self._coding(stretch))
         elif isinstance(self.windows, FeatureWindows):
-            features = features_of(self.source, self.windows).get(contig, ())
-            yield from self._outside(
-                cut(letters, contig, self.windows, self.seed, start, stop, features=features)
-            )
+            yield from self._outside(self._around(stretch, self.windows))
         elif self.source.bed is not None:
             # Intervals lie in the part where they begin.
             yield from self._within(stretch, intervals_of(self.source).get(contig, ()))
@@ -153,6 +151,19 @@ class RowMaker:
         """Return what keeps a report under a name."""
         name = self.prefix + name
         return lambda found: self.repeats.append(found.model_copy(update={"contig": name}))
+
+    def _around(self, stretch: Stretch, windows: FeatureWindows) -> Iterator[Window | Dropped]:
+        """Yield the windows around features that begin in a stretch; count those lost to N."""
+        contig, start, stop = stretch
+        letters = self.genome.letters(contig)
+        features = features_of(self.source, windows).get(contig, ())
+        spans = feature_spans(features, contig, len(letters), windows)
+        num_lost = sum(start <= span.start < stop for span in spans)
+        for part in cut(letters, contig, windows, self.seed, start, stop, features=features):
+            num_lost -= isinstance(part, Window)
+            yield part
+        if num_lost:
+            self.counts["train"].lost_features["n_content"] += num_lost
 
     def _coding(self, stretch: Stretch) -> Iterator[Window | Dropped]:
         """Yield the coding sequences that begin in a stretch."""
@@ -167,7 +178,7 @@ class RowMaker:
         for window in coding_windows(splice(region, self.genome, annotation) for region in here):
             if covered < window.start:
                 yield Dropped(contig, covered, window.start, "no_feature")
-            yield Window(*window)
+            yield Window(**window._asdict())
             covered = max(covered, window.end)
         if covered < stop:
             yield Dropped(contig, covered, stop, "no_feature")

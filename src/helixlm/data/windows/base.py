@@ -40,6 +40,17 @@ LOST_WINDOWS = ("split_border", "other_split", "duplicate", "weight")
 """Reasons that count windows with all their bases, and other_split each haplotype of one: bases may
 be in several of them, and in others that are kept."""
 
+FEATURE_REASONS = {
+    "no_contig": "on contigs that the genome lacks",
+    "left_out": "on contigs that the settings leave out of training and validation",
+    "no_strand": "without a strand, so that nothing is upstream",
+    "off_contig": "whose windows would leave their contig",
+    "outside": "whose windows do not lie whole in one of the given intervals",
+    "shared": "whose windows are those of other features",
+    "n_content": "whose windows have more N than the settings allow",
+}
+"""Why features, coding sequences among them, have no window of their own."""
+
 IupacPolicy = Literal["keep", "split", "n"]
 
 _GAP, _OTHER = 1, 2
@@ -87,6 +98,8 @@ class Window(NamedTuple):
     """Whose variants are applied; None: the reference itself."""
     haplotype: int | None = None
     """1 or 2 where `sample` is given."""
+    name: str | None = None
+    """Of a coding sequence, that of its transcript or record; None: other windows have none."""
 
 
 class Dropped(NamedTuple):
