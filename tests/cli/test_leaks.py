@@ -63,6 +63,13 @@ def test_files(helixlm, tmp_path):
         "leaks: 1 of 3 (33 %) training and 1 of 2 (50 %) validation windows"
     )
     assert helixlm("leaks", "--train", more, "--validation", test)[0] == 0
+    short = write(tmp_path / "short.fa", {"r4": "ACGTTGCA", "r5": random_dna("d", 50)})
+    status, out, _ = helixlm("leaks", "--train", short, "--validation", test)
+    assert status == 4
+    assert out.splitlines()[-1] == (
+        "unclear: no leaks found among 2 training and 2 validation windows (1 training windows "
+        "hold no k-mer (too short, or too much N): they may be contained or near)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import typer
 
 LEAKS_FOUND = 3
 """Exit status when there are leaks."""
+NOT_ALL_CHECKED = 4
+"""Exit status when none was found, while some windows could not be checked."""
 
 
 def leaks(
@@ -39,7 +41,8 @@ def leaks(
     Example: helixlm leaks --train train.csv --validation test.csv
 
     Overlaps, equal sequences, reverse complements, contained sequences and near-duplicates are
-    counted, and the worst are shown. The exit status is 0 without leaks and 3 with any.
+    counted, and the worst are shown. The exit status is 0 without leaks, 3 with any, and 4 if none
+    was found but some windows could not be checked.
     """
     from helixlm.cli.progress import Terminal
     from helixlm.data.corpus.base import open_corpus
@@ -62,4 +65,4 @@ def leaks(
         typer.echo(f"  {leak}")
     typer.echo(report.verdict)
     if not report.clean:
-        raise typer.Exit(LEAKS_FOUND)
+        raise typer.Exit(LEAKS_FOUND if report.leaking else NOT_ALL_CHECKED)
