@@ -5,6 +5,8 @@ import csv
 import io
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
 
@@ -20,6 +22,7 @@ from helixlm.data.simulate import simulate, small_config
 from helixlm.data.store import open_store
 from helixlm.pipeline.pretrain import pretrain
 from helixlm.seq.ops import reverse_complement
+from helixlm.tasks import finetune
 
 VERBS = [
     "demo",
@@ -310,6 +313,50 @@ def test_methods(helixlm, trained, world, tmp_path):
     status, out, err = helixlm(*common, *test, "--methods", "majority", "-o", tmp_path / "majority")
     assert status == 0, err
     assert "Next: the same command with --methods all" in out
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_fine_tuning_that_is_stopped_says_what_comes_next(
+    helixlm, trained, world, tmp_path, monkeypatch, number, status
+):
+    """Stopped in its fourth step; with a save at each evaluation, the last is of step 2."""
+    command = [
+        "finetune", trained, "--train", world.task("promoter", "train"), "--device", "cpu",
+        "--test", world.task("promoter", "test"),
+        *[x for key, value in TINY.items() if key.startswith("finetune")
+          for x in ("--set", f"{key}={value}")],
+    ]  # fmt: skip
+    real = finetune.learning_rate
+    stops = []
+
+    def stopping(step, **options):
+        if step == 3:
+            stops.append(step)
+            os.kill(os.getpid(), number)
+        return real(step, **options)
+
+    monkeypatch.setattr(finetune, "learning_rate", stopping)
+    before = signal.getsignal(number)
+    for name, more in (("one", ()), ("two", ("--seeds", 0, 1))):
+        for seconds, said in (
+            (60.0, "begins this training anew"),
+            (0.0, "goes on from step 2, the last save"),
+        ):
+            monkeypatch.setattr(finetune, "SAVE_SECONDS", seconds)
+            found, out, err = helixlm(*command, *more, "-o", tmp_path / name)
+            assert found == status, err
+            assert out == f"Stopped by {number.name}: the same command {said}\n"
+    assert stops == [3, 3, 3, 3]
+    assert signal.getsignal(number) == before
+    status, _, err = helixlm("predict", tmp_path / "one", "-i", "a.fa", "-o", tmp_path / "p.csv")
+    assert status == 1
+    assert "fine-tuning that is not finished, so there is no model yet" in err
+    monkeypatch.setattr(finetune, "learning_rate", real)
+    steps = []
+    monkeypatch.setattr(finetune.logger, "info", lambda text, *values: steps.append(text % values))
+    found, out, err = helixlm(*command, "-o", tmp_path / "one")
+    assert found == 0, err
+    assert steps[0] == "resuming at step 2 of 4"
 
 
 def test_regions_of_weight_0_are_left_out(helixlm, world, tmp_path):

@@ -105,6 +105,12 @@ def unfinished():
     helixlm.load("run")
 
 
+def unfinished_classifier():
+    Path("tuned").mkdir()
+    Path("tuned/finetune.json").write_text("{}")
+    helixlm.load("tuned")
+
+
 def damaged_checkpoints():
     cut("checkpoints/*/model.safetensors")
     resume()
@@ -162,6 +168,7 @@ CASES = {
     "RUN with other data": other_data,
     "RUN in use": in_use,
     "RUN that is not finished": unfinished,
+    "fine-tuning that is not finished": unfinished_classifier,
     "all checkpoints damaged": damaged_checkpoints,
     "a damaged model": damaged_model,
     "a loss that is not a number": not_a_number,
