@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from helixlm.compute import Compute
-from helixlm.data.corpus.base import Corpus, open_corpus
+from helixlm.data.corpus.base import Corpus, CorpusManifest, open_corpus
 from helixlm.data.corpus.prepare import prepare_corpus
 from helixlm.data.folder import new_folder, refuse_existing
 from helixlm.data.formats.fasta import iter_chunks
@@ -17,12 +17,20 @@ from helixlm.data.formats.text_lines import holds_sequence_lines, iter_text_line
 from helixlm.data.genome_files import needs_annotation
 from helixlm.data.hub import find_corpus
 from helixlm.data.sources import Source, SourceError, problem_of, read_sources
+from helixlm.data.windows import (
+    DnabertWindows,
+    FeatureWindows,
+    FixedWindows,
+    PieceWindows,
+    WindowConfig,
+)
 from helixlm.errors import InputError
 from helixlm.files import replace_file
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
-from helixlm.report.corpus import describe_corpus, render_corpus
+from helixlm.report.corpus import describe_corpus, render_corpus, whole_tally
+from helixlm.report.numerals import percent
 from helixlm.tokenizers.base import Tokenizer, TokenizerConfig
 from helixlm.tokenizers.build import build_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
@@ -35,6 +43,9 @@ PAGE = "report.html"
 """the page of a corpus, in its folder"""
 LINE_BP = 1000
 """bases of a line of FASTA where none are named: those of DNABERT-2's training text"""
+
+MOST_N = 0.5
+"""share of N in the windows above which a warning is given"""
 
 _NOT_N = re.compile("[^Nn]+")
 
@@ -152,10 +163,36 @@ def prepare(
             "no base is in lower case, so no repeat was left out: windows.kind 'repeatfree' needs "
             "a soft-masked genome, such as hg38.fa.gz of UCSC or a '.dna_sm.' file of Ensembl"
         )
+    _warn_of_n(manifest, settings.windows)
     for name, text in ((PAGE, render_corpus(manifest)), (TEXT, describe_corpus(manifest) + "\n")):
         with replace_file(Path(output) / name) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
     return open_corpus(output)
+
+
+def _warn_of_n(manifest: CorpusManifest, windows: WindowConfig) -> None:
+    """Warn where windows are mostly N, and name the setting that leaves such windows out."""
+    whole = whole_tally(manifest)
+    share = whole.letters.get("N", 0) / max(1, whole.bases)
+    if share <= MOST_N:
+        return
+    match windows:
+        case FixedWindows() | PieceWindows() | FeatureWindows() if windows.n != "drop":
+            advice = (
+                "leave such windows out with --set windows.n=drop (windows.max_n_fraction is the "
+                "largest share of N in a window that stays)"
+            )
+        case FixedWindows() | PieceWindows() | FeatureWindows():
+            advice = f"lower windows.max_n_fraction (now {windows.max_n_fraction:g})"
+        case DnabertWindows() if windows.n == "keep":
+            advice = "cut windows at N with --set windows.n=split"
+        case _:
+            advice = "give sequence with fewer N"
+    logger.warning(
+        "%s of the letters in the windows are N, from which nothing can be learned: %s",
+        percent(share),
+        advice,
+    )
 
 
 def _genomes(genome: Mapping[str, Any], sources: str | Path | None) -> list[Source]:

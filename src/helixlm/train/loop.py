@@ -13,7 +13,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +73,18 @@ class _Window(NamedTuple):
 def seed_of_pass(seed: int, step: int, micro: int, rank: int) -> int:
     """Return the seed of dropout in one forward pass."""
     return int(CounterRng("dropout", seed, step, micro, rank).words(1)[0] >> 1)
+
+
+def _why_none_masked(batches: Iterable[StepBatch], special: Sequence[int], rows: str) -> str:
+    """Say what to do about batches of which no token is masked: few tokens, or none to mask."""
+    ids = [micro.input_ids_BL for batch in batches for micro in batch.micro]
+    if any(not np.isin(ids_BL, special).all() for ids_BL in ids):
+        return f"raise masking.rate or {rows}"
+    return (
+        "there are only letters that the tokenizer does not know, such as N, in place of each: "
+        "make the corpus without such windows (windows.n=drop, where the kind of windows has it), "
+        "or hold out other contigs"
+    )
 
 
 def fit(
@@ -208,8 +220,8 @@ class _Run:
         self.checks = [check[number] for number in range(count)]
         if not sum(batch.num_masked for batch in self.checks):
             raise StateError(
-                "validation: no token was masked, so there is nothing to score: raise masking.rate "
-                "or train.validation_rows"
+                "validation: no token was masked, so there is nothing to score: "
+                + _why_none_masked(self.checks, train.vocabulary.special, "train.validation_rows")
             )
         self.train_plan, self.masking = train, masking
         self.step, self.tokens, self.seconds = 0, 0, 0.0
@@ -365,7 +377,8 @@ class _Run:
         if num_masked == 0:
             raise StateError(
                 f"step {self.step + 1}: none of {tokens} tokens was masked, so there is nothing to "
-                f"learn from: raise masking.rate or batches.rows"
+                "learn from: "
+                + _why_none_masked([batch], self.train_plan.vocabulary.special, "batches.rows")
             )
         self.model.train()
         total = torch.zeros((), device=accelerator.device)
