@@ -121,6 +121,11 @@ def damaged_model():
     helixlm.load("run")
 
 
+def corpus_of_others():
+    overrides = [*TINY, "split.validation_contigs=[chr1]"]
+    helixlm.pretrain("demo", "other", corpus="run/corpus", overrides=overrides, device="cpu")
+
+
 def not_a_number():
     overrides = [*TINY, "train.lr=1e30"]
     helixlm.pretrain("demo", "other", corpus="run/corpus", overrides=overrides, device="cpu")
@@ -158,6 +163,7 @@ CASES = {
         GENOME[:4000], "genome.fa", "split.by=block", "split.block_bp=50000"
     ),
     "neither FASTA nor corpus": lambda: helixlm.pretrain("demo", "new"),
+    "a corpus, and settings that are not its own": corpus_of_others,
     "an unknown recipe": lambda: helixlm.load_recipe("mine"),
     "a setting that does not exist": lambda: helixlm.load_recipe("demo", ["train.step=4"]),
     "BPE dropout without byte pairs": lambda: helixlm.load_recipe(
