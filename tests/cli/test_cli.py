@@ -402,7 +402,7 @@ def test_stage_by_stage_gives_the_same_store(helixlm, world, tmp_path):
     assert f"Next: helixlm prepare --fasta {world.fasta()} -o corpus" in out
     status, _, err = helixlm("tokenizer", "train", "--input", corpus, "-o", tokenizer)
     assert status == 1
-    assert str(tokenizer) in err
+    assert f"{tokenizer}: holds a tokenizer already (bpe, 64 tokens): use it as it is; to" in err
     status, _, err = helixlm(
         "tokenizer", "encode", tokenizer, "--input", world.fasta(), "-o", tmp_path / "x"
     )
@@ -712,6 +712,13 @@ def test_what_needs_no_text_is_made_without_one(helixlm, tmp_path, options, said
     folder = tmp_path / "tokenizer"
     status, out, err = helixlm("tokenizer", "train", *options, "-o", folder)
     assert (status, said in out) == (0, True), err
+    again = ("tokenizer", "train", *options, "-o", folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert helixlm(*again)[:2] == (0, out)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    status, _, err = helixlm(*again, "--max-tokens", 77)
+    assert status == 1
+    assert f"{folder}: holds a tokenizer already ({said}), which is another: delete the" in err
     assert f"Next: helixlm tokenizer report {folder} --input CORPUS" in out
     limit = json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"]
     assert limit == {"nt-v2": 2048, "hyenadna": 1026}.get(options[1], 99 if 99 in options else 512)

@@ -360,7 +360,7 @@ def test_folders_of_others(model_folder, files, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "thesis.txt").touch()
-    with pytest.raises(StateError, match="is not empty and holds no finished result"):
+    with pytest.raises(StateError, match=r"is not empty \(it holds thesis\.txt\): delete it"):
         finetune(model_folder, **files, config=SHORT, output=folder, device="cpu")
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
     other = tmp_path / "other"

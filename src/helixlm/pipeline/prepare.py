@@ -24,7 +24,7 @@ from helixlm.data.windows import (
     PieceWindows,
     WindowConfig,
 )
-from helixlm.errors import InputError
+from helixlm.errors import InputError, StateError
 from helixlm.files import replace_file
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.recipes.load import load_recipe
@@ -231,7 +231,8 @@ def train_tokenizer(
         and the configuration names no bases of a part. May be
         empty where there is nothing to train.
     output : path
-        Folder to write; it must not exist yet.
+        Folder to write; it must not exist yet. The same tokenizer that is there already is read,
+        where none is trained.
     config : TokenizerConfig, optional
         What to make; TinyDNABERT's tokenizer if not given.
     line_bp : int
@@ -260,6 +261,8 @@ def train_tokenizer(
             "a byte-pair vocabulary is learned from a text and none is given: give FASTA files or "
             "a corpus (--input)"
         )
+    if (output / "tokenizer.json").is_file():
+        return _made_before(output, config)
     refuse_existing(output)
     with (report or Silent()).stage("Training the tokenizer") as progress:
         made = build_tokenizer(
@@ -272,6 +275,26 @@ def train_tokenizer(
     with new_folder(output) as folder:
         made.save(folder)
     return load_tokenizer(output)
+
+
+def _made_before(output: Path, config: TokenizerConfig) -> Tokenizer:
+    """Read the tokenizer that is there, if it is the one that is asked for.
+
+    Raises
+    ------
+    StateError
+        If it is another one, or was trained: its text is not kept, so it cannot be compared.
+    """
+    found = load_tokenizer(output)
+    there = f"{output}: holds a tokenizer already ({found.kind}, {found.vocab_size:,} tokens)"
+    advice = "delete the folder or choose another name"
+    if config.needs_text:
+        raise StateError(f"{there}: use it as it is; to train one, {advice}")
+    made = build_tokenizer(config)
+    if (made.sha256, made.max_tokens) != (found.sha256, found.max_tokens):
+        raise StateError(f"{there}, which is another: {advice}")
+    logger.info("%s: holds this tokenizer already", output)
+    return found
 
 
 def training_sequences(inputs: Sequence[str | Path], line_bp: int = LINE_BP) -> Iterator[str]:
