@@ -6,9 +6,11 @@ import io
 import json
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pysam
 import pytest
@@ -16,11 +18,13 @@ from rich.console import Console
 from tests.data.record_files import Cds, letters, write_cds, write_table
 
 from helixlm.cli import progress
-from helixlm.cli.main import LogLines, repeat_options
+from helixlm.cli.main import LogLines, app, repeat_options
 from helixlm.data.corpus.base import open_corpus
 from helixlm.data.simulate import simulate, small_config
 from helixlm.data.store import open_store
+from helixlm.pipeline.prepare import tokenizer_command
 from helixlm.pipeline.pretrain import pretrain
+from helixlm.recipes.load import list_recipes, load_recipe
 from helixlm.seq.ops import reverse_complement
 from helixlm.tasks import finetune
 
@@ -170,6 +174,43 @@ def test_coding_sequences_and_a_column_reach_the_verb(helixlm, tmp_path):
     )
     assert status == 0, err
     assert "from 9 records in 1 file" in out
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "following"),
+    [
+        ("tinydnabert", [], "pretrain --recipe tinydnabert-mini --corpus {} -o RUN"),
+        ("tinydnabert-mini", [], "pretrain --recipe tinydnabert-mini --corpus {} -o RUN"),
+        ("demo", [], "pretrain --recipe demo --corpus {} -o RUN"),
+        ("book", ["windows.kind=fixed", "windows.length_bp=300"],
+         "tokenizer train --preset book -o TOKENIZER"),
+        ("nt", ["windows.chunk_bp=300"], "tokenizer train --preset nt-v2 -o TOKENIZER"),
+    ],
+)  # fmt: skip
+def test_what_comes_next_fits_the_recipe(helixlm, world, tmp_path, recipe, settings, following):
+    corpus = tmp_path / "corpus"
+    changes = [word for setting in settings for word in ("--set", setting)]
+    status, out, err = helixlm(
+        "prepare", "--recipe", recipe, "--fasta", world.fasta(), *changes, "-o", corpus
+    )
+    assert status == 0, err
+    assert f"\nNext: helixlm {following.format(corpus)}\n" in out
+    assert ("is not built yet" in out) == (recipe in ("book", "nt"))
+
+
+@pytest.mark.parametrize("recipe", list_recipes())
+def test_the_command_of_a_tokenizer_makes_that_of_the_recipe(recipe, tmp_path, monkeypatch):
+    """It is given to the command line, which builds its configuration from the options."""
+    config = load_recipe(recipe).tokenizer
+    made = []
+    monkeypatch.setattr(
+        "helixlm.pipeline.prepare.train_tokenizer",
+        lambda inputs, output, config, **how: made.append((inputs, config)),
+    )
+    _, *words = shlex.split(tokenizer_command(config, "corpus"))
+    with pytest.raises(AttributeError):  # there is no tokenizer to describe
+        app(repeat_options([*words, "-o", str(tmp_path / "t")]), standalone_mode=False)
+    assert made == [([Path("corpus")] if config.needs_text else [], config)]
 
 
 def test_leaks_are_warned_of_and_the_cures_work(helixlm, tmp_path, caplog):

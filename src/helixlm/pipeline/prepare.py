@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -295,6 +296,26 @@ def _made_before(output: Path, config: TokenizerConfig) -> Tokenizer:
         raise StateError(f"{there}, which is another: {advice}")
     logger.info("%s: holds this tokenizer already", output)
     return found
+
+
+def tokenizer_command(config: TokenizerConfig, corpus: str | Path) -> str:
+    """Return the command, but for its output, that makes a recipe's tokenizer.
+
+    Examples
+    --------
+    >>> tokenizer_command(TokenizerConfig(vocab_size=4096), "corpus")
+    'helixlm tokenizer train --input corpus --vocab-size 4096'
+    """
+    words = ["helixlm", "tokenizer", "train"]
+    words += ["--input", str(corpus)] if config.needs_text else []
+    words += ["--preset", config.preset] if config.preset else []
+    plain = TokenizerConfig(preset=config.preset)
+    for name, value in config:
+        if name == "overlap" and value != plain.overlap:
+            words.append("--overlap" if value else "--no-overlap")
+        elif value != getattr(plain, name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
 
 
 def training_sequences(inputs: Sequence[str | Path], line_bp: int = LINE_BP) -> Iterator[str]:
