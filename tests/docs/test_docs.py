@@ -219,6 +219,18 @@ def test_file_tree_of_the_readme_is_complete():
     assert named == present
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_where_make_puts_the_command_is_said():
+    """In the page, and by `make demo` behind the last line of the demo, which names a command."""
+    for command in ("source .venv/bin/activate", ".venv/bin/helixlm"):
+        assert command in (ROOT / "README.md").read_text()
+    shown = subprocess.run(
+        ["make", "--dry-run", "--always-make", "demo"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert shown[-2] == ".venv/bin/helixlm demo -o demo"
+    assert "source .venv/bin/activate, or write .venv/bin/helixlm in place of" in shown[-1]
+
+
 def test_recipes_of_the_readme_are_all():
     rows = (ROOT / "README.md").read_text().partition("| recipe | what it is |")[2]
     names = [row.split("|")[1] for row in rows.partition("\n\n")[0].splitlines()[2:]]
