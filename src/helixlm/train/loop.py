@@ -44,7 +44,7 @@ from helixlm.train.metrics import MetricsLog
 from helixlm.train.optim import build_optimizer, learning_rate, set_learning_rate
 from helixlm.train.result import TrainingResult
 from helixlm.train.signals import StopSignal, leave_signals_to_the_loop
-from helixlm.train.throughput import measure_peak, training_flops
+from helixlm.train.throughput import Peak, training_flops
 
 logger = logging.getLogger(__name__)
 
@@ -309,7 +309,7 @@ class _Run:
             masking=self.masking,
         )
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
-        self.peak_flops = measure_peak(self.accelerator.device, dtype)
+        self.peak = Peak(self.accelerator.device, dtype)
         self._start_trackers()
         newest: dict[str, Any] = {}
         if self.step == 0:
@@ -354,7 +354,7 @@ class _Run:
             checkpoint=self.checkpoints / checkpoint_name(chosen),
             tokens=self.tokens,
             seconds=self.seconds,
-            peak_flops=self.peak_flops,
+            peak_flops=self.peak.flops,
             baselines=self.baselines,
         )
 
@@ -452,7 +452,7 @@ class _Run:
     def _train_record(
         self, rate: float, norm: float, steps: list[tuple[float, float, int]]
     ) -> dict[str, Any]:
-        took = sum(step[0] for step in steps)
+        took, devices = sum(step[0] for step in steps), self.accelerator.num_processes
         window = self.window
         return {
             "kind": "train",
@@ -464,12 +464,9 @@ class _Run:
             "grad_norm": norm,
             "tokens": self.tokens,
             "tokens_per_second": sum(s[2] for s in steps) / took if took else None,
-            "mfu": sum(s[1] for s in steps) / took / self._all_peak() if took else None,
+            "mfu": self.peak.share(sum(s[1] for s in steps) / took / devices) if took else None,
             "seconds": self.seconds,
         }
-
-    def _all_peak(self) -> float:
-        return self.peak_flops * self.accelerator.num_processes
 
     def _step_flops(self, masked: int) -> float:
         plan = self.train_plan
