@@ -301,6 +301,7 @@ def test_from_fasta_to_predictions(helixlm, world, tmp_path):
     )  # fmt: skip
     assert status == 0, err
     assert f"Next: helixlm finetune {run_folder}" in out
+    assert "; by counting: single tokens " in out  # as on the page
     assert (run_folder / "report.html").exists()
     tune = [x for x in TINY_OPTIONS if x != "--set" and x.startswith("finetune")]
     status, out, err = helixlm(

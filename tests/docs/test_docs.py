@@ -304,6 +304,7 @@ def test_numbers_are_filled_from_a_demo(demo):
     assert found["steps"] == "6"
     assert found["contigs"] == "3"
     assert found["test_contigs"] == "chr2"
+    assert "; counting single tokens gives " in found["headline"]
     text = "It took <!-- demo:steps -->?<!-- /demo --> steps.\n<!-- demo:curve -->?<!-- /demo -->\n"
     filled = script.fill(text, found)
     assert "took <!-- demo:steps -->6<!-- /demo --> steps" in filled
