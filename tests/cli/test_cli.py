@@ -426,6 +426,7 @@ def test_stage_by_stage_gives_the_same_store(helixlm, world, tmp_path):
     )
     assert status == 0, err
     assert "windows overlap validation windows" in out
+    assert f"; for contained and near ones: helixlm leaks {corpus}\n" in out
     status, out, err = helixlm(
         "tokenizer", "train", "--input", corpus, "--vocab-size", 64, "-o", tokenizer
     )

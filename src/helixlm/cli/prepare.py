@@ -83,7 +83,7 @@ def prepare(
     typer.echo(describe_corpus(corpus.manifest))
     with Terminal().stage("Looking for leaks") as progress:
         leaks = check_leaks(corpus, progress=progress)
-    typer.echo(str(leaks))
+    typer.echo(f"{leaks}; for contained and near ones: helixlm leaks {output}")
     if not leaks.clean:
         logger.warning(
             "%d of %d training windows share their place or their sequence with validation, so "
