@@ -105,6 +105,12 @@ def unfinished():
     helixlm.load("run")
 
 
+def unfinished_classifier():
+    Path("tuned").mkdir()
+    Path("tuned/finetune.json").write_text("{}")
+    helixlm.load("tuned")
+
+
 def damaged_checkpoints():
     cut("checkpoints/*/model.safetensors")
     resume()
@@ -113,6 +119,11 @@ def damaged_checkpoints():
 def damaged_model():
     cut("model/model.safetensors")
     helixlm.load("run")
+
+
+def corpus_of_others():
+    overrides = [*TINY, "split.validation_contigs=[chr1]"]
+    helixlm.pretrain("demo", "other", corpus="run/corpus", overrides=overrides, device="cpu")
 
 
 def not_a_number():
@@ -152,6 +163,7 @@ CASES = {
         GENOME[:4000], "genome.fa", "split.by=block", "split.block_bp=50000"
     ),
     "neither FASTA nor corpus": lambda: helixlm.pretrain("demo", "new"),
+    "a corpus, and settings that are not its own": corpus_of_others,
     "an unknown recipe": lambda: helixlm.load_recipe("mine"),
     "a setting that does not exist": lambda: helixlm.load_recipe("demo", ["train.step=4"]),
     "BPE dropout without byte pairs": lambda: helixlm.load_recipe(
@@ -162,6 +174,7 @@ CASES = {
     "RUN with other data": other_data,
     "RUN in use": in_use,
     "RUN that is not finished": unfinished,
+    "fine-tuning that is not finished": unfinished_classifier,
     "all checkpoints damaged": damaged_checkpoints,
     "a damaged model": damaged_model,
     "a loss that is not a number": not_a_number,

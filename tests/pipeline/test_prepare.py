@@ -150,6 +150,31 @@ def test_a_genome_without_a_soft_mask_has_no_repeats_to_leave_out(tmp_path, capl
         assert ("no base is in lower case" in caplog.text) == (name == "upper")
 
 
+@pytest.mark.parametrize(
+    ("bases_of_n", "settings", "advice"),
+    [
+        (6000, "kind=pieces overlap_bp=0 chunk_bp=1000", "--set windows.n=drop (windows.max_n_f"),
+        (6000, "kind=fixed length_bp=1000 n=keep", "--set windows.n=drop (windows.max_n_fraction"),
+        (6000, "kind=fixed length_bp=1000 max_n_fraction=1", "max_n_fraction (now 1)"),
+        (6000, "kind=dnabert n=keep", "--set windows.n=split"),
+        (4000, "kind=pieces overlap_bp=0 chunk_bp=1000", None),
+        (6000, "kind=pieces overlap_bp=0 chunk_bp=1000 n=drop", None),
+    ],
+)
+def test_windows_that_are_mostly_n(tmp_path, caplog, bases_of_n, settings, advice):
+    text = "N" * bases_of_n + letters("known", 10_000 - bases_of_n)
+    (tmp_path / "in.fa").write_text(f">one\n{text}\n>two\n{text}\n")
+    overrides = [f"windows.{setting}" for setting in settings.split()]
+    prepare("tinydnabert", tmp_path / "out", fasta=[tmp_path / "in.fa"], overrides=overrides)
+    warnings = [r.getMessage() for r in caplog.records if "are N" in r.getMessage()]
+    if advice is None:
+        assert not warnings
+    else:
+        [warning] = warnings
+        assert warning.startswith("60.0 % of the letters in the windows are N, from which nothing")
+        assert advice in warning
+
+
 def test_iterative_takes_each_file_as_a_part(tmp_path):
     files = [tmp_path / name for name in ("a.txt", "b.txt")]
     for seed, path in enumerate(files):

@@ -255,6 +255,39 @@ def test_the_recipe_of_a_run_on_a_corpus_is_the_one_that_made_the_corpus(world, 
     assert same.manifest.corpus_sha256 == corpus.manifest.corpus_sha256
 
 
+def test_settings_that_a_corpus_contradicts_are_refused(world, tmp_path, caplog):
+    pieces = ["windows.kind=pieces", "windows.chunk_bp=300", "windows.overlap_bp=10"]
+    corpus = prepare("demo", tmp_path / "corpus", fasta=[world.fasta()], overrides=pieces)
+    [drawn] = corpus.manifest.validation_contigs
+    [other, *_] = corpus.manifest.inputs[0].contigs.keys() - {drawn}
+    for given, there in (
+        (f"split.validation_contigs=[{other}]", f"split.validation_contigs is ['{drawn}'] there"),
+        ("split.by=block", "split.by is contig there"),
+        ("windows.max_bp=300", "windows.max_bp is None there"),
+        ("windows.kind=coding", "windows.kind is pieces there"),
+        ("duplicates.remove=exact", "duplicates.remove is None there"),
+        ("weights.contigs.chrM=0", "weights.contigs.chrM is None there"),
+        ("variants={draws: 2}", "variants.draws is 1 there"),
+    ):
+        with pytest.raises(InputError) as caught:
+            pretrain("demo", tmp_path / "run", corpus=corpus.path, overrides=[given])
+        assert str(caught.value) == (
+            f"{corpus.path}: a corpus that was made with other settings than those given: {there}. "
+            "Leave them out, or make a corpus with them (helixlm prepare)"
+        )
+    assert not (tmp_path / "run").exists()
+    caplog.set_level("INFO")
+    true = [*pieces, "split.by=contig", f"split.validation_contigs=[{drawn}]", *TINY]
+    for settings, said in ((true, f"['{drawn}'] -> []"), (TINY, "tinydnabert -> pieces")):
+        caplog.clear()
+        shown = tmp_path / str(len(settings))
+        made = pretrain("demo", shown, corpus=corpus.path, overrides=settings, device="cpu")
+        assert made.training.finished
+        [line] = (r.getMessage() for r in caplog.records if "of its own" in r.getMessage())
+        assert said in line
+        assert "None" not in line
+
+
 @pytest.mark.parametrize("kind", ["cds", "dataset"])
 def test_a_run_on_coding_sequences_or_a_dataset(tmp_path, kind):
     records = [

@@ -1,7 +1,9 @@
 """The page of a corpus: strict XML, and its figures are those of the rows."""
 
+import math
 import re
 import statistics
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -18,6 +20,7 @@ from helixlm.data.windows import FEATURE_REASONS, CodingWindows, FeatureWindows,
 from helixlm.report.bars import bar_chart, histogram_chart
 from helixlm.report.card import render_card
 from helixlm.report.corpus import describe_corpus, render_corpus
+from helixlm.report.svg import text_width
 
 GENOMES = {
     "one": {"chr1": "ACGTN" * 60 + "acgta" * 40, "chr2": "GGGCC" * 60},
@@ -215,7 +218,7 @@ def test_the_text_has_them_too(corpus):
     mean = f"{statistics.mean(lengths):.1f}"
     words = f"indows of {min(lengths)} to {max(lengths)} bp, {mean} bp on average"
     assert f"  w{words}\n" in text
-    assert f"W{words}. Each bar" in text_of(
+    assert f"W{words}. Bars show" in text_of(
         ElementTree.fromstring(render_corpus(corpus.manifest).partition("\n")[2])
     )
 
@@ -255,6 +258,28 @@ def test_histograms_have_ticks_at_their_places(bins):
     assert 1 <= len(ticks) <= 6
     width = float(svg.get("viewBox").split()[2])
     assert all(0 < float(tick.get("x")) < width for tick in ticks)
+    halves = [(float(tick.get("x")), text_width(tick.text) / 2) for tick in ticks]
+    assert all(x + half < y - other for (x, half), (y, other) in pairwise(halves))
+
+
+def test_lengths_have_ticks_enough_to_read_them():
+    """As of windows of 256 to 1,023 bp, eight bins an octave."""
+    bins = dict.fromkeys(range(64, 80), 1)
+    svg = ElementTree.fromstring(
+        str(
+            histogram_chart(
+                bins, per_octave=8, key="k", title="t", about="b", x_name="length, bp", y_name="y"
+            )
+        )
+    )
+    ticks = [t for t in svg.iter("text") if t.get("class") == "tick middle"]
+    assert [tick.text for tick in ticks] == ["300", "500", "700", "1,000"]
+    places = [float(tick.get("x")) for tick in ticks]
+    logs = [math.log(value) for value in (300, 500, 700, 1000)]
+    steps, expected = ([b - a for a, b in pairwise(values)] for values in (places, logs))
+    assert [step / steps[0] for step in steps] == pytest.approx(
+        [step / expected[0] for step in expected], rel=0.01
+    )
 
 
 def test_windows_that_are_left_out_are_no_bases_in_no_window(tmp_path):

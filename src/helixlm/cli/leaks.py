@@ -46,12 +46,17 @@ def leaks(
     """
     from helixlm.cli.progress import Terminal
     from helixlm.data.corpus.base import open_corpus
+    from helixlm.data.folder import MANIFEST
     from helixlm.data.similarity.leaks import WindowSource, check_leaks
     from helixlm.data.similarity.sequence_files import SequenceFiles
     from helixlm.errors import InputError
 
     if bool(corpus) == bool(train or validation) or bool(train) != bool(validation):
         raise InputError("leaks: expected a corpus, or both --train and --validation")
+    if corpus and not (corpus / MANIFEST).exists() and (corpus / "corpus" / MANIFEST).exists():
+        raise InputError(
+            f"{corpus}: a run, expected a corpus: give the one inside, {corpus / 'corpus'}"
+        )
     source: WindowSource = (
         open_corpus(corpus) if corpus else SequenceFiles(train or [], validation or [])
     )
@@ -64,5 +69,14 @@ def leaks(
     for leak in report.examples:
         typer.echo(f"  {leak}")
     typer.echo(report.verdict)
+    if report.num_leaking_train:
+        typer.echo(
+            "Next: write the corpus anew with --set split.by=group, which holds out together what "
+            "is alike, or with --set duplicates.remove=near (exact for equal sequences alone), "
+            "which leaves out windows that repeat most of one of validation, or of one before"
+            if corpus
+            else "Next: take out of training the sequences that are like one of validation, or "
+            "divide both anew, by chromosome or by family"
+        )
     if not report.clean:
         raise typer.Exit(LEAKS_FOUND if report.leaking else NOT_ALL_CHECKED)

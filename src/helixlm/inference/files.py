@@ -20,7 +20,7 @@ import torch
 
 from helixlm.data.formats.delimited import check_sequence, delimiter_of, iter_rows, open_writer
 from helixlm.data.formats.fasta import iter_chunks
-from helixlm.errors import InputError
+from helixlm.errors import InputError, StateError
 from helixlm.inference.device import resolve_device
 from helixlm.inference.loading import LoadedModel, load
 from helixlm.inference.masked import masked_many
@@ -85,7 +85,7 @@ def predict(
         FASTA, or a table (`.csv`, `.tsv`, plain or gzipped) with a column `sequence`. Names are
         those of the records, or of a column `name` or `id`, or else the row's number from 0.
     output : str or Path
-        The table to write, see above; replaced when the new one is complete.
+        The table to write, see above; it must not exist yet.
     batch_size : int
         Sequences (or masked rows) at a time.
     truncate : bool
@@ -108,7 +108,7 @@ def predict(
         If the input cannot be read, holds no sequence, a sequence is too long, or there is no such
         device.
     StateError
-        If there is no such model or the table cannot be written.
+        If there is no such model, or the table is there already or cannot be written.
 
     Notes
     -----
@@ -119,6 +119,8 @@ def predict(
     source, output = Path(input), Path(output)
     if output.exists() and source.exists() and output.samefile(source):
         raise InputError(f"{output}: input and output are the same file: name another output")
+    if output.exists():
+        raise StateError(f"{output}: exists already: delete it or choose another name")
     if isinstance(model, LoadedModel):
         loaded = model
     else:

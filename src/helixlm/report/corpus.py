@@ -61,7 +61,7 @@ def render_corpus(manifest: CorpusManifest) -> str:
                 key="lengths",
                 title="Length of the windows",
                 about="Share of the windows by their length in bases.",
-                x_name="bases in a window",
+                x_name="length of a window, bp (logarithmic)",
                 y_name="share of the windows",
             ),
             lengths_in_words=_lengths(whole),

@@ -304,7 +304,7 @@ def test_other_settings_for_a_finished_corpus_are_refused(fasta, tmp_path):
 def test_a_folder_of_something_else_is_left_alone(fasta, tmp_path):
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "thesis.tex").touch()
-    with pytest.raises(StateError, match="the folder is not empty and holds no finished result"):
+    with pytest.raises(StateError, match=r"folder is not empty \(it holds thesis\.tex\)"):
         prepare(fasta, tmp_path / "corpus")
 
 

@@ -251,7 +251,7 @@ def test_the_density_follows_letters_not_the_genome():
     assert report.train["contained"] == report.validation["contained"] == 200
     assert report.all_checked
     with LetterFile() as letters:
-        held = leak_index.HeldWindows(letters, 0.5, 21, places=True)
+        held = leak_index.HeldWindows(letters, 0.5, 21, places=True, contigs={})
         held.add(validation)
         held.finish()
         assert held.likeness.scale == 5  # half of 130 k-mers, 12 of them in the sample
