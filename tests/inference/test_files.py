@@ -169,3 +169,13 @@ def test_a_table_that_is_there_is_never_overwritten(classifier_folder, tmp_path)
     with pytest.raises(StateError, match=r"out\.csv: exists already: delete it or choose another"):
         predict(load(classifier_folder), fasta(tmp_path / "in.fa", {"a": "ACGT"}), output)
     assert output.read_text() == "old"
+
+
+@pytest.mark.parametrize("packed", [lambda text: text, gzip.compress])
+@pytest.mark.parametrize("content", [b"##fileformat=VCFv4.2\n#CHROM\n", b"BCF\x02\x02"])
+def test_variants_are_not_scored_yet(classifier_folder, tmp_path, content, packed):
+    source = tmp_path / "people.vcf"
+    source.write_bytes(packed(content))
+    with pytest.raises(InputError, match=r"found variants .* variants are not scored yet: give"):
+        predict(load(classifier_folder), source, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()

@@ -219,8 +219,8 @@ def _describe(error: ValidationError) -> Iterable[str]:
             place = place[:1] + place[2:]  # between them stands the kind, which is no key
         path = ".".join(str(part) for part in place) or "recipe"
         if problem["type"] == "extra_forbidden":
-            known = _fields(problem["loc"][:-1])
-            yield f"{path}: unknown key{_suggest(str(place[-1]), known)}"
+            name, known = str(place[-1]), _fields(problem["loc"][:-1])
+            yield f"{path}: unknown key{_elsewhere(name, place[:-1]) or _suggest(name, known)}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = problem.get("input")
@@ -236,6 +236,17 @@ def _fields(path: Sequence[Any]) -> list[str]:
         else:
             model = _without_none(model.model_fields[part].annotation)
     return list(model.model_fields)
+
+
+def _elsewhere(name: str, here: Sequence[Any]) -> str:
+    """Suggest other sections that have a key of this name."""
+    found = []
+    for section, field in Recipe.model_fields.items():
+        parts = get_args(field.annotation) or (field.annotation,)
+        known = any(name in getattr(part, "model_fields", ()) for part in parts)
+        if known and tuple(here) != (section,):
+            found.append(repr(f"{section}.{name}"))
+    return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
 def _without_none(annotation: Any) -> Any:
