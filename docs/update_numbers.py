@@ -200,7 +200,8 @@ def _curve(demo: Demo) -> str:
         for v in demo.validations
     ]
     best = _best(demo)
-    for key, label in (("unigram", "*counting single tokens*"), ("neighbour", "*counting neighbours*")):
+    baselines = (("unigram", "*counting single tokens*"), ("neighbour", "*counting neighbours*"))
+    for key, label in baselines:
         rows.append(
             [
                 label,
