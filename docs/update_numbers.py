@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from helixlm.data.corpus.base import Corpus, open_corpus
 from helixlm.data.formats.fasta import iter_chunks
 from helixlm.data.windows import TinyDnabertWindows, Window
@@ -195,7 +193,8 @@ def _curve(demo: Demo) -> str:
         for v in demo.validations
     ]
     best = _best(demo)
-    for key, label in (("unigram", "*counting tokens*"), ("neighbour", "*counting neighbours*")):
+    baselines = (("unigram", "*counting single tokens*"), ("neighbour", "*counting neighbours*"))
+    for key, label in baselines:
         rows.append(
             [
                 label,
@@ -230,7 +229,7 @@ def _verdict_loss(demo: Demo) -> str:
     loss = demo.summary["validation_loss"]
     below = [
         name
-        for name, key in (("tokens", "unigram_loss"), ("neighbours", "neighbour_loss"))
+        for name, key in (("single tokens", "unigram_loss"), ("neighbours", "neighbour_loss"))
         if loss < demo.summary[key]
     ]
     error = demo.summary["neighbour_difference_error"]
@@ -292,7 +291,7 @@ def _headline(demo: Demo) -> str:
     s = demo.summary
     lines = [
         f"Pretraining: {s['validation_loss']:.3f} nats a masked token on held-out chromosomes; "
-        f"counting tokens gives {s['unigram_loss']:.3f}, counting neighbours "
+        f"counting single tokens gives {s['unigram_loss']:.3f}, counting neighbours "
         f"{s['neighbour_loss']:.3f} (difference "
         f"{s['validation_loss'] - s['neighbour_loss']:+.4f}, standard error "
         f"{s['neighbour_difference_error']:.4f})"

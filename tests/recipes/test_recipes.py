@@ -222,6 +222,16 @@ def test_all_problems_are_told_at_once_with_their_place(tmp_path):
         ),
         (["weights.species_exponant=0"], "did you mean 'species_exponent'"),
         (["duplicates.remov=exact"], "duplicates.remov: unknown key; did you mean 'remove'?"),
+        (["steps=3"], "steps: unknown key; did you mean 'train.steps'?"),
+        (["lr=3"], "lr: unknown key; did you mean 'train.lr' or 'finetune.lr'?"),
+        (["train.hidden_size=3"], "unknown key; did you mean 'model.hidden_size'?"),
+        (["windows.kind=pieces", "windows.min_bp=3"], "windows.min_bp: unknown key"),
+        (
+            ["train.steps=100"],
+            "warmup_steps 20000 is not below steps 100: the learning rate would never reach lr: "
+            "lower it too, such as with --set train.warmup_steps=10",
+        ),
+        (["finetune.max_steps=50"], "lower it too, such as with --set finetune.warmup_steps=5"),
         (["modl.hidden_size=3"], "modl: unknown key; did you mean 'model'"),
     ],
 )

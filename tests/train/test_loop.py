@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -26,6 +27,7 @@ from helixlm.train.metrics import read_lines
 from helixlm.train.packing import RowPlan
 from helixlm.train.stream import TrainingStream
 
+from . import toy
 from .toy import VOCABULARY, make_documents, toy_fit, toy_model
 
 TIMES = ("tokens_per_second", "mfu", "seconds")
@@ -274,6 +276,24 @@ def test_a_step_without_a_masked_token_is_told(tmp_path):
         toy_fit(tmp_path / "all", masking=MaskingConfig(rate=1e-9))
     with pytest.raises(StateError, match=r"step \d+: none of \d+ tokens was masked"):
         toy_fit(tmp_path / "one", masking=MaskingConfig(rate=0.02), rows=1, micro_rows=1)
+
+
+@pytest.mark.parametrize("split", ["toy", "check"])
+def test_text_of_unknown_letters_alone_is_told(tmp_path, monkeypatch, split):
+    """No rate helps where each token is <unk>, as of a run of N."""
+    real = toy.toy_plan
+
+    def plan(count, key, config):
+        if key != split:
+            return real(count, key, config)
+        unknown = toy.ToyDocuments([np.full(20, 3)] * 40)
+        return RowPlan(unknown, config, toy.VOCABULARY, 0)
+
+    monkeypatch.setattr(toy, "toy_plan", plan)
+    message = r"only letters that the tokenizer does not know, such as N.*windows\.n=drop"
+    with pytest.raises(StateError, match=message) as caught:
+        toy.toy_fit(tmp_path, masking=MaskingConfig(rate=0.5))
+    assert "masking.rate" not in str(caught.value)
 
 
 def test_a_tracker_that_is_not_installed_is_told(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import torch
 
 from helixlm.train import throughput
-from helixlm.train.throughput import measure_peak
+from helixlm.train.throughput import Peak, measure_peak
 
 
 def test_the_matrix_rate_is_that_of_the_best_product_but_the_first(monkeypatch):
@@ -16,3 +16,16 @@ def test_the_matrix_rate_is_that_of_the_best_product_but_the_first(monkeypatch):
     found = measure_peak(torch.device("cpu"), torch.float32, seconds=3)
     assert found == 2 * 1024**3 / 0.25  # the first took 0.1 s, the others 0.5, 0.25 and 1 s
     assert list(clock) == []
+
+
+def test_a_rate_measured_beside_other_work_is_measured_again(monkeypatch):
+    """At first the machine is busy; later it is free, then busy again."""
+    found = iter([50.0, 200.0, 100.0])
+    monkeypatch.setattr(throughput, "measure_peak", lambda device, dtype: next(found))
+    peak = Peak(torch.device("cpu"), torch.float32)
+    assert peak.share(25.0) == 0.5
+    assert peak.share(120.0) == 0.6  # 240 % of what was measured first
+    assert peak.share(50.0) == 0.25
+    assert peak.share(210.0) is None
+    assert peak.flops == 200.0
+    assert not list(found)

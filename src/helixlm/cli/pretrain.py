@@ -67,7 +67,7 @@ def pretrain(
         f"{result.num_parameters:,} parameters, {training.tokens:,} tokens in "
         f"{duration(training.seconds)}\n"
         f"Validation loss {training.best_loss:.4f} nats a masked token (step "
-        f"{training.best_step}); by counting: unigram {training.baselines.unigram.loss:.4f}, "
+        f"{training.best_step}); by counting: single tokens {training.baselines.unigram.loss:.4f}, "
         f"neighbours {training.baselines.neighbour.loss:.4f}{standard_error_of(result)}\n"
         f"Wrote {result.model} and {page}\n"
         f"Next: helixlm finetune {result.run} --train train.csv --test test.csv -o tuned"

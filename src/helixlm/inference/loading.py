@@ -92,6 +92,12 @@ def _model_folder(model: str | Path) -> Path:
         return folder
     if (folder / "model" / CONFIG_FILE).exists():
         return folder / "model"
+    if (folder / "finetune.json").exists():
+        raise StateError(
+            f"{folder}: fine-tuning that is not finished, so there is no model yet. Give the "
+            "command that began it again: it goes on from its last save, or begins anew if there "
+            "is none"
+        )
     if (folder / "metrics.jsonl").exists():
         checkpoints = sorted(path.name for path in folder.glob("checkpoints/step-*"))
         other = f", or give {folder / 'checkpoints' / checkpoints[-1]}" if checkpoints else ""

@@ -39,7 +39,7 @@ from helixlm.pipeline.machine import processor_name, require_compiler
 from helixlm.pipeline.prepare import prepare
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.pipeline.stages import make_letters, make_store, make_tokenizer, vocabulary_of
-from helixlm.recipes.load import compare_recipes, load_recipe, recipe_yaml
+from helixlm.recipes.load import compare_recipes, contradicted, load_recipe, recipe_yaml
 from helixlm.recipes.schema import Recipe
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import Tokenizer
@@ -100,9 +100,9 @@ def pretrain(
         FASTA files, plain, gzip or bgzip.
     corpus : path, optional
         A prepared corpus instead of `fasta`, or ``OWNER/NAME`` of one on the Hugging Face hub;
-        `windows`, `weights` and `split` of the recipe are then not used.
+        `windows`, `variants`, `weights`, `duplicates` and `split` are then those of the corpus.
     overrides : sequence of str
-        ``section.key=value`` settings put on the recipe.
+        ``section.key=value`` settings put on the recipe. None may contradict `corpus`.
     species, assembly : str
         Written into the corpus.
     device : str, optional
@@ -133,7 +133,7 @@ def pretrain(
         raise InputError("both FASTA files and a corpus were given: expected one of them")
     if corpus is not None:
         corpus = find_corpus(corpus)
-        resolved = _as_cut(resolved, open_corpus(corpus))
+        resolved = _as_cut(resolved, open_corpus(corpus), overrides)
     if resolved.model is None:
         raise InputError(
             f"recipe {resolved.name!r} has no model yet: it ends with the corpus and its tokenizer "
@@ -250,8 +250,14 @@ def _only_user(run: Path) -> Iterator[None]:
         yield
 
 
-def _as_cut(recipe: Recipe, corpus: Corpus) -> Recipe:
-    """Put the settings into a recipe by which a corpus was made, so that the run's copy is true."""
+def _as_cut(recipe: Recipe, corpus: Corpus, overrides: Sequence[str]) -> Recipe:
+    """Put the settings into a recipe by which a corpus was made, so that the run's copy is true.
+
+    Raises
+    ------
+    InputError
+        If an override says otherwise: it would change nothing.
+    """
     made = corpus.manifest
     cut = recipe.model_copy(
         update={
@@ -262,7 +268,19 @@ def _as_cut(recipe: Recipe, corpus: Corpus) -> Recipe:
             "split": made.split,
         }
     )
-    changes = compare_recipes(recipe, cut, ())
+    against = contradicted(overrides, recipe, cut)
+    held_out = "split.validation_contigs"
+    if held_out in against:  # they may have been drawn, and named none in the settings
+        against[held_out] = list(made.validation_contigs)
+        if set(recipe.split.validation_contigs) == set(made.validation_contigs):
+            del against[held_out]
+    if against:
+        listed = "; ".join(f"{name} is {value} there" for name, value in against.items())
+        raise InputError(
+            f"{corpus.path}: a corpus that was made with other settings than those given: "
+            f"{listed}. Leave them out, or make a corpus with them (helixlm prepare)"
+        )
+    changes = compare_recipes(recipe, cut)
     if changes:
         logger.info(
             "%s was made with settings of its own, which hold here: %s",

@@ -94,13 +94,33 @@ def recipe_yaml(recipe: Recipe) -> str:
 
 
 def compare_recipes(old: Recipe, new: Recipe, ignored: Iterable[str] = ()) -> list[str]:
-    """Return the differences as ``section.key: old -> new``, leaving out the ignored paths."""
+    """Return the differences as ``section.key: old -> new``, leaving out the ignored paths.
+
+    Of windows of two kinds only what both kinds have is compared, and the kind.
+    """
     before, after = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
+    left_out = set(ignored)
+    if old.windows.kind != new.windows.kind:
+        left_out |= {key for key in before.keys() ^ after.keys() if key.startswith("windows.")}
     return [
         f"{key}: {before.get(key)} -> {after.get(key)}"
         for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and key not in set(ignored)
+        if before.get(key) != after.get(key) and key not in left_out
     ]
+
+
+def contradicted(overrides: Sequence[str], given: Recipe, there: Recipe) -> dict[str, Any]:
+    """Return the settings, by path, that overrides set in one recipe and that another has not.
+
+    The values are those of the recipe `there`; None if it has no such setting.
+    """
+    paths = [override.partition("=")[0].strip() for override in overrides]
+    wanted, found = _flatten(given.model_dump(mode="json")), _flatten(there.model_dump(mode="json"))
+    return {
+        key: found.get(key)
+        for key, value in wanted.items()
+        if found.get(key) != value and any(f"{key}.".startswith(f"{path}.") for path in paths)
+    }
 
 
 def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -199,8 +219,8 @@ def _describe(error: ValidationError) -> Iterable[str]:
             place = place[:1] + place[2:]  # between them stands the kind, which is no key
         path = ".".join(str(part) for part in place) or "recipe"
         if problem["type"] == "extra_forbidden":
-            known = _fields(problem["loc"][:-1])
-            yield f"{path}: unknown key{_suggest(str(place[-1]), known)}"
+            name, known = str(place[-1]), _fields(problem["loc"][:-1])
+            yield f"{path}: unknown key{_elsewhere(name, place[:-1]) or _suggest(name, known)}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = problem.get("input")
@@ -224,6 +244,17 @@ def _is_named(kind: type[BaseModel], name: Any) -> bool:
     """Whether a kind of windows, or of models, goes by a name."""
     field = "kind" if "kind" in kind.model_fields else "family"
     return name in get_args(kind.model_fields[field].annotation)
+
+
+def _elsewhere(name: str, here: Sequence[Any]) -> str:
+    """Suggest other sections that have a key of this name."""
+    found = []
+    for section, field in Recipe.model_fields.items():
+        parts = get_args(field.annotation) or (field.annotation,)
+        known = any(name in getattr(part, "model_fields", ()) for part in parts)
+        if known and tuple(here) != (section,):
+            found.append(repr(f"{section}.{name}"))
+    return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
 def _without_none(annotation: Any) -> Any:

@@ -108,7 +108,8 @@ def _triples(documents: Documents, chosen: NDArray[np.int64], vocabulary: Vocabu
 def _count(triples: Triples, vocabulary: Vocabulary, asked: NDArray[np.int64]) -> _Counts:
     size = vocabulary.size
     contexts = size + 1
-    ones = np.ones(len(triples.token_N))
+    # Special tokens, such as that of unknown letters, are neighbours, but are never asked for.
+    asked_N = np.isin(triples.token_N, vocabulary.regular).astype(np.float64)
     keys = triples.left_N * contexts + triples.right_N
     context_keys, row = np.unique(keys, return_inverse=True)
     unigram = np.bincount(triples.token_N, minlength=size).astype(np.float64)
@@ -117,10 +118,10 @@ def _count(triples: Triples, vocabulary: Vocabulary, asked: NDArray[np.int64]) -
     shape = (contexts, size)
     return _Counts(
         unigram,
-        sp.csr_matrix((ones, (triples.left_N, triples.token_N)), shape=shape),
-        sp.csr_matrix((ones, (triples.right_N, triples.token_N)), shape=shape),
+        sp.csr_matrix((asked_N, (triples.left_N, triples.token_N)), shape=shape),
+        sp.csr_matrix((asked_N, (triples.right_N, triples.token_N)), shape=shape),
         context_keys,
-        sp.csr_matrix((ones, (row, triples.token_N)), shape=(len(context_keys), size)),
+        sp.csr_matrix((asked_N, (row, triples.token_N)), shape=(len(context_keys), size)),
     )
 
 
@@ -237,8 +238,9 @@ def _fit_weights(
     counts: _Counts, held_out: Triples, hidden: tuple[int, ...]
 ) -> tuple[float, float]:
     """Choose the pseudo-counts that predict held-out training tokens best."""
-    stride = max(1, len(held_out.token_N) // FIT_POSITIONS)
-    left, token, right = (x[::stride][:FIT_POSITIONS] for x in held_out)
+    asked = np.flatnonzero(counts.unigram_V[held_out.token_N])
+    asked = asked[:: max(1, len(asked) // FIT_POSITIONS)][:FIT_POSITIONS]
+    left, token, right = (x[asked] for x in held_out)
     if len(token) == 0 or len(counts.context_keys) == 0:
         return 8.0, 8.0  # A single document: nothing to fit on.
 

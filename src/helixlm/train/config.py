@@ -62,7 +62,8 @@ class TrainConfig(BaseModel):
         if self.warmup_steps >= self.steps:
             raise ValueError(
                 f"warmup_steps {self.warmup_steps} is not below steps {self.steps}: the learning "
-                f"rate would never reach lr"
+                "rate would never reach lr: lower it too, such as with --set "
+                f"train.warmup_steps={self.steps // 10}"
             )
         if self.schedule == "square-root" and not self.warmup_steps:
             raise ValueError(

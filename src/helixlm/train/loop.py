@@ -13,7 +13,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ from helixlm.train.optim import build_optimizer, learning_rate, set_learning_rat
 from helixlm.train.result import TrainingResult
 from helixlm.train.signals import StopSignal, leave_signals_to_the_loop
 from helixlm.train.stream import TrainingStream
-from helixlm.train.throughput import measure_peak
+from helixlm.train.throughput import Peak
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +75,18 @@ class _Window(NamedTuple):
 def seed_of_pass(seed: int, step: int, micro: int, rank: int) -> int:
     """Return the seed of dropout in one forward pass."""
     return int(CounterRng("dropout", seed, step, micro, rank).words(1)[0] >> 1)
+
+
+def _why_none_masked(batches: Iterable[StepBatch], special: Sequence[int], rows: str) -> str:
+    """Say what to do about batches of which no token is masked: few tokens, or none to mask."""
+    ids = [micro.input_ids_BL for batch in batches for micro in batch.micro]
+    if any(not np.isin(ids_BL, special).all() for ids_BL in ids):
+        return f"raise masking.rate or {rows}"
+    return (
+        "there are only letters that the tokenizer does not know, such as N, in place of each: "
+        "make the corpus without such windows (windows.n=drop, where the kind of windows has it), "
+        "or hold out other contigs"
+    )
 
 
 def fit(
@@ -213,8 +225,8 @@ class _Run:
         self.checks = [check[number] for number in range(count)]
         if not sum(batch.num_masked for batch in self.checks):
             raise StateError(
-                "validation: no token was masked, so there is nothing to score: raise masking.rate "
-                "or train.validation_rows"
+                "validation: no token was masked, so there is nothing to score: "
+                + _why_none_masked(self.checks, train.vocabulary.special, "train.validation_rows")
             )
         self.train_plan, self.masking = train, masking
         self.step, self.tokens, self.seconds = 0, 0, 0.0
@@ -302,7 +314,7 @@ class _Run:
             masking=self.masking,
         )
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
-        self.peak_flops = measure_peak(self.accelerator.device, dtype)
+        self.peak = Peak(self.accelerator.device, dtype)
         self._start_trackers()
         newest: dict[str, Any] = {}
         if self.step == 0:
@@ -347,7 +359,7 @@ class _Run:
             checkpoint=self.checkpoints / checkpoint_name(chosen),
             tokens=self.tokens,
             seconds=self.seconds,
-            peak_flops=self.peak_flops,
+            peak_flops=self.peak.flops,
             baselines=self.baselines,
         )
 
@@ -371,7 +383,8 @@ class _Run:
         if num_masked == 0:
             raise StateError(
                 f"step {self.step + 1}: none of {tokens} tokens was masked, so there is nothing to "
-                f"learn from: raise masking.rate or batches.rows"
+                "learn from: "
+                + _why_none_masked([batch], self.train_plan.vocabulary.special, "batches.rows")
             )
         self.model.train()
         total = torch.zeros((), device=accelerator.device)
@@ -445,7 +458,7 @@ class _Run:
     def _train_record(
         self, rate: float, norm: float, steps: list[tuple[float, float, int]]
     ) -> dict[str, Any]:
-        took = sum(step[0] for step in steps)
+        took, devices = sum(step[0] for step in steps), self.accelerator.num_processes
         window = self.window
         return {
             "kind": "train",
@@ -457,12 +470,9 @@ class _Run:
             "grad_norm": norm,
             "tokens": self.tokens,
             "tokens_per_second": sum(s[2] for s in steps) / took if took else None,
-            "mfu": sum(s[1] for s in steps) / took / self._all_peak() if took else None,
+            "mfu": self.peak.share(sum(s[1] for s in steps) / took / devices) if took else None,
             "seconds": self.seconds,
         }
-
-    def _all_peak(self) -> float:
-        return self.peak_flops * self.accelerator.num_processes
 
     def _step_flops(self, masked: int) -> float:
         plan = self.train_plan

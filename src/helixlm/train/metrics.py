@@ -57,7 +57,7 @@ class MetricsLog:
 def _not_written(path: Path, step: int, reason: BaseException | None) -> StateError:
     return StateError(
         f"{path}: cannot write metrics of step {step}: {reason}. "
-        f"Make room and run the same command again: it resumes from the last checkpoint"
+        f"Make room and run the same command again: it goes on from what was saved last"
     )
 
 

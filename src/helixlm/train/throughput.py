@@ -43,6 +43,35 @@ def measure_peak(device: torch.device, dtype: torch.dtype, *, seconds: float = 0
     return best
 
 
+class Peak:
+    """What a device's own matrix product does, to compare training with.
+
+    Other work on the machine while it is measured makes it look slow. So it is measured again
+    whenever training is found to be faster, and of all measurements the best counts.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where training runs.
+    dtype : torch.dtype
+        Precision of its matrix products.
+    """
+
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self._device, self._dtype = device, dtype
+        self.flops = measure_peak(device, dtype)
+        """floating-point operations a second"""
+
+    def share(self, flops: float) -> float | None:
+        """Return a rate of training, operations a second, as a share of it.
+
+        None where training is faster even than what is measured now: then nothing is known.
+        """
+        if flops > self.flops:
+            self.flops = max(self.flops, measure_peak(self._device, self._dtype))
+        return flops / self.flops if flops <= self.flops else None
+
+
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)

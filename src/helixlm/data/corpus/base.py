@@ -151,6 +151,17 @@ class Corpus:
         self.path = path
         self.manifest = manifest
 
+    @property
+    def contigs(self) -> dict[str, int]:
+        """Lengths of the contigs of its genomes, bp, by the names in `iter_windows`."""
+        sources = self.manifest.sources
+        return {
+            f"{source.species}:{name}" if len(sources) > 1 else name: length
+            for source in sources
+            for file in source.inputs
+            for name, length in file.contigs.items()
+        }
+
     def num_windows(self, split: str) -> int:
         """Return the number of windows in one split."""
         return self._split(split).num_windows
