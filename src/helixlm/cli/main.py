@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from helixlm.cli import (
+    convert,
     demo,
     doctor,
     download,
@@ -55,6 +56,7 @@ app.add_typer(tokenizer.app, name="tokenizer")
 app.command("pretrain")(pretrain.pretrain)
 app.command("finetune")(finetune.finetune)
 app.command("predict")(predict.predict)
+app.command("convert")(convert.convert)
 app.command("download")(download.download)
 app.command("doctor")(doctor.doctor)
 

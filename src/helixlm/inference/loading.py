@@ -60,7 +60,7 @@ def load(model: str | Path) -> LoadedModel:
     folder = _model_folder(model)
     network = load_model(folder).eval()
     tokenizer = load_tokenizer(folder)
-    if len(tokenizer.tokens) > network.config.vocab_size:
+    if _makes_ids_from(tokenizer, network.config.vocab_size):
         raise InputError(
             f"{folder}: the tokenizer has {len(tokenizer.tokens)} tokens, the model "
             f"{network.config.vocab_size}: the two do not belong together"
@@ -68,6 +68,17 @@ def load(model: str | Path) -> LoadedModel:
     if isinstance(network, SequenceClassifier):
         return LoadedModel(network, tokenizer, "classifier", network.labels, folder)
     return LoadedModel(network, tokenizer, "masked", (), folder)
+
+
+def _makes_ids_from(tokenizer: Tokenizer, rows: int) -> bool:
+    """Return whether a tokenizer makes ids of `rows` or more.
+
+    Special tokens that it has no use for do not count: the vocabulary of Nucleotide Transformer v1
+    ends with two of which its model has no rows.
+    """
+    beyond = set(range(rows, len(tokenizer.tokens)))
+    never = set(tokenizer.special_ids.tolist()) - set(tokenizer.special)
+    return not beyond <= never
 
 
 def _model_folder(model: str | Path) -> Path:
