@@ -1,4 +1,4 @@
-"""Our classes in transformers: numbers of our models; its losses, folders, Trainer, Auto classes."""
+"""Our classes in transformers: our numbers; its losses, folders, Trainer and Auto classes."""
 
 import json
 import subprocess
