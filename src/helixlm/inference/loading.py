@@ -60,10 +60,9 @@ def load(model: str | Path) -> LoadedModel:
     folder = _model_folder(model)
     network = load_model(folder).eval()
     tokenizer = load_tokenizer(folder)
-    needed = _rows_needed(tokenizer)
-    if needed > network.config.vocab_size:
+    if _makes_ids_from(tokenizer, network.config.vocab_size):
         raise InputError(
-            f"{folder}: the tokenizer has {needed} tokens, the model "
+            f"{folder}: the tokenizer has {len(tokenizer.tokens)} tokens, the model "
             f"{network.config.vocab_size}: the two do not belong together"
         )
     if isinstance(network, SequenceClassifier):
@@ -71,18 +70,15 @@ def load(model: str | Path) -> LoadedModel:
     return LoadedModel(network, tokenizer, "masked", (), folder)
 
 
-def _rows_needed(tokenizer: Tokenizer) -> int:
-    """Return one more than the highest id that a tokenizer gives.
+def _makes_ids_from(tokenizer: Tokenizer, rows: int) -> bool:
+    """Return whether a tokenizer makes ids of `rows` or more.
 
-    Names such as ``<eos>`` may stand in its vocabulary, beyond, without ever being given: two in
-    that of Nucleotide Transformer v1.
+    Special tokens that it has no use for do not count: the vocabulary of Nucleotide Transformer v1
+    ends with two of which its model has no rows.
     """
-    given = set(tokenizer.special)
-    return 1 + max(
-        number
-        for number, token in enumerate(tokenizer.tokens)
-        if number in given or not token.startswith(("<", "["))
-    )
+    beyond = set(range(rows, len(tokenizer.tokens)))
+    never = set(tokenizer.special_ids.tolist()) - set(tokenizer.special)
+    return not beyond <= never
 
 
 def _model_folder(model: str | Path) -> Path:
