@@ -155,6 +155,9 @@ def leave_at(last):
     return progress
 
 
+ASCENDING = {"order": "ascending", "pad_multiple": 4}
+STAGES = {"stages": [{"row_tokens": 8, "steps": 4}, {"row_tokens": 16, "steps": 4}]}
+SOFT = {"softmask_weight": 0.1}
 SPANS = {"kind": "spans", "rate_changes": [{"from_step": 6, "rate": 0.3}]}
 
 
@@ -163,6 +166,9 @@ SPANS = {"kind": "spans", "rate_changes": [{"from_step": 6, "rate": 0.3}]}
     [
         pytest.param({"masking": SPANS}, id="spans-rates"),
         pytest.param({"masking": None}, id="causal"),
+        pytest.param({"packing": "drawn", "rows": 32, "batch": ASCENDING}, id="ascending"),
+        pytest.param({"packing": "single", "batch": {**STAGES, **SOFT}}, id="stages-softmask"),
+        pytest.param({"packing": "drawn", "batch": {**STAGES, **SOFT}}, id="drawn-stages"),
     ],
 )
 def test_a_run_left_three_times_is_the_run_that_was_not(tmp_path, settings):

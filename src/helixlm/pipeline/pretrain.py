@@ -8,6 +8,8 @@ done is skipped, and training goes on from the newest checkpoint. The folder:
     RUN/tokenizer/      for AutoTokenizer        RUN/model/          for AutoModelForMaskedLM
     RUN/store/          token ids                RUN/summary.json    what came out
     RUN/letters/        in place of the store, where windows are drawn while training runs
+    RUN/softmask/       which tokens of the store are soft-masked, where these have a weight
+    RUN/counts/         tokens of drawn windows, where rows come in their order
 """
 
 import fcntl
@@ -39,17 +41,15 @@ from helixlm.models.init import begin_at_frequencies, initialise
 from helixlm.pipeline.machine import processor_name, require_compiler
 from helixlm.pipeline.prepare import prepare
 from helixlm.pipeline.progress import Reporter, Silent
-from helixlm.pipeline.stages import make_letters, make_store, make_tokenizer, vocabulary_of
+from helixlm.pipeline.rows import make_rows
+from helixlm.pipeline.stages import make_tokenizer, vocabulary_of
 from helixlm.recipes.load import compare_recipes, load_recipe, recipe_yaml
 from helixlm.recipes.schema import Recipe
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import Tokenizer
 from helixlm.tokenizers.bpe import row_dropout
-from helixlm.train.batches import Plan, Vocabulary
-from helixlm.train.drawn import DrawnRows
 from helixlm.train.loop import fit
 from helixlm.train.metrics import read_lines
-from helixlm.train.packing import RowPlan
 from helixlm.train.result import TrainingResult
 from helixlm.version import __version__
 
@@ -150,7 +150,8 @@ def pretrain(
         rate = resolved.batches.bpe_dropout
         dropout = row_dropout(tokenizer, rate) if rate else None
         vocabulary = vocabulary_of(tokenizer)
-        train, validation = _plans(run, resolved, source, tokenizer, vocabulary, report)
+        rows = make_rows(run, resolved, source, tokenizer, vocabulary, report)
+        train = rows.train
         config = resolved.model.encoder(vocab_size=vocabulary.size, pad_token_id=vocabulary.pad)
         most = config.max_tokens
         if most is not None and resolved.batches.row_tokens > most:
@@ -171,7 +172,8 @@ def pretrain(
             training = fit(
                 model,
                 train=train,
-                validation=validation,
+                validation=rows.validation,
+                stages=rows.stages,
                 masking=resolved.masking,
                 config=resolved.train,
                 seed=resolved.seed,
@@ -190,7 +192,7 @@ def pretrain(
         summary = _summary(resolved, source, tokenizer, training, parameters, device)
         summary["neighbour_difference_error"] = _difference_error(run, training)
         summary["corpus"] = str(source.path.resolve())
-        summary["epochs"] = training.step * resolved.batches.rows / train.num_rows
+        summary["epochs"] = training.epochs
         write_json(run / "summary.json", summary)
     return PretrainResult(run, exported, training, parameters, summary)
 
@@ -304,30 +306,6 @@ def _corpus(
             recipe, run / "corpus", fasta=fasta, species=species, assembly=assembly, report=report
         )
     return open_corpus(run / "corpus")
-
-
-def _plans(
-    run: Path,
-    recipe: Recipe,
-    corpus: Corpus,
-    tokenizer: Tokenizer,
-    vocabulary: Vocabulary,
-    report: Reporter,
-) -> tuple[Plan, Plan]:
-    """Make the store of a run; return its rows of training and of validation."""
-    config, seed = recipe.batches, recipe.seed
-    check = config.model_copy(update={"rows": recipe.train.micro_rows})
-    if config.packing == "drawn":
-        letters = make_letters(corpus, tokenizer, run / "letters", report)
-        return (
-            DrawnRows(letters.split("train"), config, vocabulary, tokenizer, seed),
-            DrawnRows(letters.split("validation"), check, vocabulary, tokenizer, seed),
-        )
-    store = make_store(corpus, tokenizer, run / "store", report)
-    return (
-        RowPlan(store.split("train"), config, vocabulary, seed),
-        RowPlan(store.split("validation"), check, vocabulary, seed),
-    )
 
 
 def _export(run: Path, training: TrainingResult, tokenizer: Tokenizer) -> Path:

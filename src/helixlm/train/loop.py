@@ -13,9 +13,9 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from helixlm.models.heads import MaskedLM
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe_dropout import RowDropout
 from helixlm.train.baselines import counting_baselines, standard_error
-from helixlm.train.batches import Plan, StepBatch
+from helixlm.train.batches import Plan, Stage, StepBatch
 from helixlm.train.checkpoint import (
     checkpoint_name,
     latest_checkpoint,
@@ -38,6 +38,7 @@ from helixlm.train.checkpoint import (
     save_checkpoint,
 )
 from helixlm.train.config import TrainConfig
+from helixlm.train.counts import StepCounts, StepSums, count_step
 from helixlm.train.loss import masked_loss
 from helixlm.train.masking import MaskingConfig
 from helixlm.train.metrics import MetricsLog
@@ -45,7 +46,7 @@ from helixlm.train.optim import build_optimizer, learning_rate, set_learning_rat
 from helixlm.train.result import TrainingResult
 from helixlm.train.signals import StopSignal, leave_signals_to_the_loop
 from helixlm.train.stream import TrainingStream
-from helixlm.train.throughput import measure_peak, training_flops
+from helixlm.train.throughput import measure_peak
 
 logger = logging.getLogger(__name__)
 
@@ -57,18 +58,13 @@ class NonFiniteError(StateError):
     """The loss or the gradient is not a number: training stopped before the update."""
 
 
-class _Window(NamedTuple):
-    """Sums over the steps since the last line of metrics.jsonl."""
-
-    loss: float = 0.0
-    masked: int = 0
-    masked_bp: int = 0
-    steps: int = 0
-
-    def add(self, loss: float, masked: int, masked_bp: int) -> "_Window":
-        return _Window(
-            self.loss + loss, self.masked + masked, self.masked_bp + masked_bp, self.steps + 1
-        )
+def _num_shapes(train: Plan, stages: Sequence[Stage], masking: MaskingConfig | None) -> int:
+    """Return how many shapes the batches of a run have at most."""
+    lengths = 0
+    for config in (train.config, *(stage.plan.config for stage in stages)):
+        multiple = config.pad_multiple
+        lengths += 1 if multiple is None else math.ceil(config.row_tokens / multiple)
+    return lengths * (1 if masking is None else 1 + len(masking.rate_changes))
 
 
 def seed_of_pass(seed: int, step: int, micro: int, rank: int) -> int:
@@ -87,6 +83,7 @@ def fit(
     output: Path,
     save_tokenizer: Callable[[Path], object],
     identity: dict[str, str],
+    stages: Sequence[Stage] = (),
     dropout: RowDropout | None = None,
     device: str | None = None,
     progress: Progress | None = None,
@@ -112,6 +109,8 @@ def fit(
         Writes the tokenizer's files into a folder.
     identity : dict of str
         Hashes of what the run is made of (recipe, corpus, tokenizer); kept in every checkpoint.
+    stages : sequence of Stage
+        Other training rows in the first steps.
     dropout : RowDropout, optional
         BPE dropout of the training rows. Validation and the baselines are always without.
     device : str, optional
@@ -155,6 +154,7 @@ def fit(
         output=output,
         save_tokenizer=save_tokenizer,
         identity=identity,
+        stages=stages,
         dropout=dropout,
     )
     with torch.random.fork_rng(), StopSignal() as stop:
@@ -178,6 +178,7 @@ class _Run:
         output: Path,
         save_tokenizer: Callable[[Path], object],
         identity: dict[str, str],
+        stages: Sequence[Stage],
         dropout: RowDropout | None,
     ) -> None:
         self.accelerator, self.bare, self.config = accelerator, model, config
@@ -192,7 +193,7 @@ class _Run:
         )
         self.model = accelerator.prepare_model(model)
         if config.compile:
-            compile_layers(model.encoder)
+            compile_layers(model.encoder, num_shapes=_num_shapes(train, stages, masking))
         rank, world_size = accelerator.process_index, accelerator.num_processes
         self.stream = TrainingStream(
             train,
@@ -202,6 +203,7 @@ class _Run:
             rank=rank,
             world_size=world_size,
             dropout=dropout,
+            stages=stages,
         )
         if masking is not None:  # What is compared over steps has one rate.
             masking = masking.model_copy(update={"rate_changes": ()})
@@ -218,7 +220,7 @@ class _Run:
         self.train_plan, self.masking = train, masking
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.best_step, self.best_loss = 0, math.inf
-        self.window = _Window()
+        self.window = StepSums()
         self.saved_step: int | None = None
 
     @property
@@ -242,7 +244,7 @@ class _Run:
             self.tokens, self.seconds = state["tokens"], state["seconds"]
             self.best_step = state["best_step"]
             self.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]
-            self.window = _Window(**state["window"])
+            self.window = StepSums(**state["window"])
             logger.info("resuming at step %d of %d", self.step, self.config.steps)
         self.metrics = MetricsLog(self.output / "metrics.jsonl", step=self.step)
 
@@ -306,22 +308,22 @@ class _Run:
         newest: dict[str, Any] = {}
         if self.step == 0:
             self._log(self._validate())
-        timed: list[tuple[float, float, int]] = []
+        timed: list[tuple[float, float, float]] = []
         started = self.step
         begin = time.perf_counter()
         for batch in self.batches():
-            loss, masked, masked_bp, norm, rate, tokens = self._train_step(batch)
+            loss, counts, norm, rate = self._train_step(batch)
             took = time.perf_counter() - begin
             self.step += 1
-            self.tokens += tokens
+            self.tokens += int(counts.tokens)
             self.seconds += took
-            self.window = self.window.add(loss, masked, masked_bp)
+            self.window = self.window.add(loss, counts)
             if self.step > started + 1:  # The first step compiles and would hide all others.
-                timed.append((took, self._step_flops(masked), tokens))
+                timed.append((took, counts.flops, counts.tokens))
             last = self.step == config.steps
             if last or self.step % config.log_every == 0:
                 newest = self._log(self._train_record(rate, norm, timed))
-                self.window = _Window()
+                self.window = StepSums()
                 timed.clear()
             if last or self.step % config.validate_every == 0:
                 self._log(self._validate())
@@ -345,13 +347,14 @@ class _Run:
             best_loss=self.best_loss,
             checkpoint=self.checkpoints / checkpoint_name(chosen),
             tokens=self.tokens,
+            epochs=self.stream.epochs(self.step),
             seconds=self.seconds,
             peak_flops=self.peak_flops,
             baselines=self.baselines,
         )
 
-    def _train_step(self, batch: StepBatch) -> tuple[float, int, int, float, float, int]:
-        """Take one optimiser step; return loss sum, masked tokens, their bases, norm, rate."""
+    def _train_step(self, batch: StepBatch) -> tuple[float, StepCounts, float, float]:
+        """Take one optimiser step; return the sum of losses, counts, gradient norm, rate."""
         config, accelerator = self.config, self.accelerator
         rate = learning_rate(
             self.step,
@@ -363,14 +366,11 @@ class _Run:
             final_fraction=config.final_fraction,
         )
         set_learning_rate(self.optimizer, rate)
-        counts = torch.tensor([batch.num_masked, batch.masked_bp, batch.num_tokens])
-        if accelerator.num_processes > 1:
-            counts = accelerator.reduce(counts.to(accelerator.device))
-        num_masked, masked_bp, tokens = (int(x) for x in counts)
-        if num_masked == 0:
+        counts = self._count(batch)
+        if counts.weight == 0:
             raise StateError(
-                f"step {self.step + 1}: none of {tokens} tokens was masked, so there is nothing to "
-                f"learn from: raise masking.rate or batches.rows"
+                f"step {self.step + 1}: none of {counts.tokens:.0f} tokens was masked, so there is "
+                f"nothing to learn from: raise masking.rate or batches.rows"
             )
         self.model.train()
         total = torch.zeros((), device=accelerator.device)
@@ -386,7 +386,7 @@ class _Run:
                     torch.tensor(seed),
                 )
                 # DDP averages gradients over devices; the sum over all masked tokens is wanted.
-                (loss * (accelerator.num_processes / num_masked)).backward()
+                (loss * (accelerator.num_processes / counts.weight)).backward()
             total += loss.detach()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         if accelerator.num_processes > 1:
@@ -395,14 +395,22 @@ class _Run:
         if not (math.isfinite(loss_sum) and math.isfinite(norm_value)):
             saved = "none yet" if self.saved_step is None else f"step {self.saved_step}"
             raise NonFiniteError(
-                f"step {self.step + 1}: the loss is {loss_sum / num_masked} and the gradient norm "
-                f"{norm_value}, expected finite numbers. Training stopped before the update; last "
-                f"good checkpoint: {saved}. Lower train.lr or lengthen train.warmup_steps, then "
-                f"start again in a new folder"
+                f"step {self.step + 1}: the loss is {loss_sum / counts.weight} and the gradient "
+                f"norm {norm_value}, expected finite numbers. Training stopped before the update; "
+                f"last good checkpoint: {saved}. Lower train.lr or lengthen train.warmup_steps, "
+                f"then start again in a new folder"
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return loss_sum, num_masked, masked_bp, norm_value, rate, tokens
+        return loss_sum, counts, norm_value, rate
+
+    def _count(self, batch: StepBatch) -> StepCounts:
+        """Count what a step holds, over all devices."""
+        own = count_step(batch, self.bare.config)
+        if self.accelerator.num_processes == 1:
+            return own
+        every = torch.tensor(own, dtype=torch.float64, device=self.accelerator.device)
+        return StepCounts(*self.accelerator.reduce(every).tolist())
 
     @torch.no_grad()
     def _validate(self) -> dict[str, Any]:
@@ -442,16 +450,17 @@ class _Run:
         return record
 
     def _train_record(
-        self, rate: float, norm: float, steps: list[tuple[float, float, int]]
+        self, rate: float, norm: float, steps: list[tuple[float, float, float]]
     ) -> dict[str, Any]:
         took = sum(step[0] for step in steps)
         window = self.window
         return {
             "kind": "train",
             "step": self.step,
-            "loss": window.loss / window.masked,
+            "loss": window.loss / window.weight,
             "bits_per_base": window.loss / math.log(2) / max(1, window.masked_bp),
-            "masked_tokens": window.masked,
+            "masked_tokens": int(window.masked),
+            "padding": 1 - window.tokens / window.places,
             "lr": rate,
             "grad_norm": norm,
             "tokens": self.tokens,
@@ -462,15 +471,6 @@ class _Run:
 
     def _all_peak(self) -> float:
         return self.peak_flops * self.accelerator.num_processes
-
-    def _step_flops(self, masked: int) -> float:
-        plan = self.train_plan
-        return training_flops(
-            self.bare.config,
-            num_rows=plan.config.rows,
-            row_tokens=plan.config.row_tokens,
-            num_masked=masked,
-        )
 
     def _start_trackers(self) -> None:
         if self.config.track:

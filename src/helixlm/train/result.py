@@ -21,6 +21,8 @@ class TrainingResult(NamedTuple):
     """The best checkpoint if finished, else the newest."""
     tokens: int
     """Tokens trained on, padding not counted, in all."""
+    epochs: float
+    """How often the training rows were gone through."""
     seconds: float
     """Time in the loop, over all calls that resumed each other."""
     peak_flops: float
