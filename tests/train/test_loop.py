@@ -126,6 +126,14 @@ DRAWN = ["packing=drawn", "reverse_complement=0.5"]
         pytest.param(["num_workers=0", "rows=8"], id="plain"),
         pytest.param(["packing=concatenate", "rows=4"], id="concatenate"),
         pytest.param(["bpe_dropout=0.3"], id="bpe-dropout"),
+        pytest.param(
+            [
+                "packing=single",
+                "masking={kind: spans, rate_changes: [{from_step: 6, rate: 0.3}]}",
+                "batch={order: ascending, pad_multiple: 4, stages: [{row_tokens: 8, steps: 4}]}",
+            ],
+            id="spans-rates-both-warm-ups",
+        ),
         pytest.param([*DRAWN, "rows=32"], id="drawn"),  # 300 pieces: from step 10 on drawn again
         pytest.param(
             ["compile=true", "precision=bf16", "rows=4"],
