@@ -129,7 +129,7 @@ DRAWN = ["packing=drawn", "reverse_complement=0.5"]
         pytest.param(
             [
                 "packing=single",
-                "masking={kind: spans, rate_changes: [{from_step: 6, rate: 0.3}]}",
+                "masking={kind: spans, rate: 0.5, rate_changes: [{from_step: 6, rate: 0.3}]}",
                 "batch={order: ascending, pad_multiple: 4, stages: [{row_tokens: 8, steps: 4}]}",
             ],
             id="spans-rates-both-warm-ups",
