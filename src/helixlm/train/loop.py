@@ -31,6 +31,7 @@ from helixlm.tokenizers.bpe_dropout import RowDropout
 from helixlm.train.baselines import counting_baselines, standard_error
 from helixlm.train.batches import Plan, Stage, StepBatch
 from helixlm.train.checkpoint import (
+    Checkpoint,
     checkpoint_name,
     latest_checkpoint,
     load_checkpoint,
@@ -85,6 +86,7 @@ def fit(
     identity: dict[str, str],
     stages: Sequence[Stage] = (),
     dropout: RowDropout | None = None,
+    start: Checkpoint | None = None,
     device: str | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -113,6 +115,9 @@ def fit(
         Other training rows in the first steps.
     dropout : RowDropout, optional
         BPE dropout of the training rows. Validation and the baselines are always without.
+    start : Checkpoint, optional
+        Of another run, that this one goes on with: its weights, moments and step; whatever it was
+        made of. None: step 0.
     device : str, optional
         "cpu" or "cuda"; by default CUDA if there is one.
     progress : callable, optional
@@ -156,6 +161,7 @@ def fit(
         identity=identity,
         stages=stages,
         dropout=dropout,
+        start=start,
     )
     with torch.random.fork_rng(), StopSignal() as stop:
         run.resume()
@@ -180,6 +186,7 @@ class _Run:
         identity: dict[str, str],
         stages: Sequence[Stage],
         dropout: RowDropout | None,
+        start: Checkpoint | None,
     ) -> None:
         self.accelerator, self.bare, self.config = accelerator, model, config
         self.seed, self.output, self.identity = seed, output, identity
@@ -218,8 +225,11 @@ class _Run:
                 "or train.validation_rows"
             )
         self.train_plan, self.masking = train, masking
+        self.start = start
+        self.first_step = 0 if start is None else start.step
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.best_step, self.best_loss = 0, math.inf
+        self.loss_before = math.nan
         self.window = StepSums()
         self.saved_step: int | None = None
 
@@ -230,6 +240,9 @@ class _Run:
     def resume(self) -> None:
         """Take up the newest checkpoint, if there is one, and cut metrics.jsonl back to it."""
         found = latest_checkpoint(self.checkpoints)
+        if found is None and self.start is not None:
+            self._take(self.start)
+            logger.info("going on at step %d of another run", self.step)
         if found is not None:
             state = found.state
             for key, expected in self.identity.items():
@@ -239,14 +252,22 @@ class _Run:
                         f"{str(state['identity'].get(key))[:12]}, expected {expected[:12]}): "
                         f"choose another output folder, or give the settings of that run"
                     )
-            load_checkpoint(found, self.bare, self.optimizer)
-            self.step, self.saved_step = found.step, found.step
-            self.tokens, self.seconds = state["tokens"], state["seconds"]
+            self._take(found)
+            self.saved_step = found.step
             self.best_step = state["best_step"]
             self.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]
-            self.window = StepSums(**state["window"])
+            self.loss_before = state["loss_before"]
             logger.info("resuming at step %d of %d", self.step, self.config.steps)
-        self.metrics = MetricsLog(self.output / "metrics.jsonl", step=self.step)
+        kept = None if found is None else found.step
+        self.metrics = MetricsLog(self.output / "metrics.jsonl", step=kept)
+
+    def _take(self, checkpoint: Checkpoint) -> None:
+        """Put weights, moments and counters of a checkpoint in the place of the present ones."""
+        load_checkpoint(checkpoint, self.bare, self.optimizer)
+        state = checkpoint.state
+        self.step = checkpoint.step
+        self.tokens, self.seconds = state["tokens"], state["seconds"]
+        self.window = StepSums(**state["window"])
 
     def save(self) -> None:
         """Write a checkpoint of the present step and remove those that are not kept."""
@@ -265,6 +286,7 @@ class _Run:
                     "seconds": self.seconds,
                     "best_step": self.best_step,
                     "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
+                    "loss_before": self.loss_before,
                     "window": self.window._asdict(),
                 },
                 save_tokenizer=self.save_tokenizer,
@@ -306,8 +328,8 @@ class _Run:
         self.peak_flops = measure_peak(self.accelerator.device, dtype)
         self._start_trackers()
         newest: dict[str, Any] = {}
-        if self.step == 0:
-            self._log(self._validate())
+        if self.step == self.first_step:
+            self.loss_before = self._log(self._validate())["loss"]
         timed: list[tuple[float, float, float]] = []
         started = self.step
         begin = time.perf_counter()
@@ -345,6 +367,7 @@ class _Run:
             stopped_by=None if finished else stop.name,
             best_step=self.best_step,
             best_loss=self.best_loss,
+            loss_before=self.loss_before,
             checkpoint=self.checkpoints / checkpoint_name(chosen),
             tokens=self.tokens,
             epochs=self.stream.epochs(self.step),
@@ -430,7 +453,7 @@ class _Run:
         masked, loss_sum = int(masked_N.sum()), float(losses_N.sum())
         masked_bp = sum(batch.masked_bp for batch in self.checks)
         loss = loss_sum / masked
-        if self.step > 0 and loss < self.best_loss:
+        if self.step > self.first_step and loss < self.best_loss:
             self.best_step, self.best_loss = self.step, loss
         record = {
             "kind": "validation",

@@ -17,6 +17,8 @@ class TrainingResult(NamedTuple):
     best_step: int
     """Step of the checkpoint with the lowest validation loss."""
     best_loss: float
+    loss_before: float
+    """Validation loss before the first step."""
     checkpoint: Path
     """The best checkpoint if finished, else the newest."""
     tokens: int
