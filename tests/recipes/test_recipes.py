@@ -93,6 +93,8 @@ def test_a_recipe_without_a_model_gets_one_from_its_overrides():
     recipe = load_recipe("nt", ["model.max_positions=2050", "train.micro_rows=8"])
     assert recipe.model.max_positions == 2050
     overlapping = ["model.max_positions=514", "train.micro_rows=8"]
+    assert load_recipe("dnabert", overlapping).masking.kind == "contiguous"
+    overlapping += ["masking.kind=independent"]
     with pytest.raises(RecipeError, match="the tokenizer's k-mers overlap by 5 bases"):
         load_recipe("dnabert", overlapping)
 
