@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from helixlm.errors import InputError, StateError
-from helixlm.models.heads import MaskedLM, SequenceClassifier
+from helixlm.models.convert import Model
+from helixlm.models.heads import SequenceClassifier
 from helixlm.models.hf import CONFIG_FILE, find_folder, load_model
 from helixlm.tokenizers.base import Tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
@@ -20,7 +21,7 @@ NO_LIMIT = 1 << 31
 class LoadedModel(NamedTuple):
     """A model with its tokenizer."""
 
-    model: MaskedLM | SequenceClassifier
+    model: Model
     tokenizer: Tokenizer
     kind: Literal["masked", "classifier"]
     """What it predicts: hidden tokens, or a class for a whole sequence."""

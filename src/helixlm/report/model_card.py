@@ -11,7 +11,7 @@ from typing import Any
 
 from helixlm.data.corpus.base import CorpusManifest
 from helixlm.data.corpus.tally import total
-from helixlm.models.config import EncoderConfig
+from helixlm.models.cost import ModelShape
 from helixlm.report.card import TAGS, cell, held_out_in_words, to_yaml
 from helixlm.report.corpus import in_words
 from helixlm.report.html import environment
@@ -29,8 +29,8 @@ TOKENS = {"bpe": "byte pairs", "char": "single letters", "kmer": "k-mers"}
 class ModelFacts:
     """What is known of a model."""
 
-    config: EncoderConfig
-    """Shape of the encoder."""
+    config: ModelShape
+    """Shape of the model."""
     class_name: str
     """The class that transformers builds it as."""
     num_parameters: int
@@ -85,8 +85,8 @@ def render_model_card(facts: ModelFacts, name: str, *, licence: str | None = Non
         name=name,
         facts=facts,
         config=facts.config,
-        positions=POSITIONS[facts.config.positions],
-        activation=ACTIVATIONS[facts.config.activation],
+        positions=positions,
+        activation=activation,
         tokens=TOKENS[facts.tokenizer_kind],
         auto=f"AutoModel{facts.class_name[facts.class_name.index('For') :]}",
         manifest=manifest,
