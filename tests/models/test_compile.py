@@ -134,9 +134,9 @@ def test_every_shape_may_be_compiled(tiny_config, monkeypatch):
     """torch.compile gives a function up after `recompile_limit` compilations, almost silently."""
     monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)
     encoder = MaskedLM(tiny_config()).encoder
-    compile_layers(encoder)
+    compile_layers(encoder.layers)
     assert torch._dynamo.config.recompile_limit == 8
-    compile_layers(encoder, num_shapes=6)
+    compile_layers(encoder.layers, num_shapes=6)
     assert torch._dynamo.config.recompile_limit == 48
-    compile_layers(encoder, num_shapes=2)
+    compile_layers(encoder.layers, num_shapes=2)
     assert torch._dynamo.config.recompile_limit == 48

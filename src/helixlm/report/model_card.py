@@ -12,6 +12,7 @@ from typing import Any
 from helixlm.data.corpus.base import CorpusManifest
 from helixlm.data.corpus.tally import total
 from helixlm.models.cost import ModelShape
+from helixlm.models.hyena_config import HyenaConfig
 from helixlm.report.card import TAGS, cell, held_out_in_words, to_yaml
 from helixlm.report.corpus import in_words
 from helixlm.report.html import environment
@@ -79,6 +80,11 @@ def render_model_card(facts: ModelFacts, name: str, *, licence: str | None = Non
     card = environment().overlay(autoescape=False)
     card.filters["cell"] = cell
     manifest = facts.corpus
+    if isinstance(facts.config, HyenaConfig):
+        positions, activation = "long convolutions, whose filters know distances", "GELU"
+    else:
+        positions = POSITIONS[facts.config.positions]
+        activation = ACTIVATIONS[facts.config.activation]
     text = card.get_template("model_card.md.j2").render(
         front_matter=to_yaml(_front_matter(facts, licence)),
         title=_title(facts, name),
