@@ -14,7 +14,7 @@ def test_convert(helixlm, tmp_path, monkeypatch):
     assert out.splitlines() == [
         "Wrote new: 209,811 parameters, as HelixlmForMaskedLM",
         'Load it: import helixlm; transformers.AutoModelForMaskedLM.from_pretrained("new")',
-        "Next: helixlm predict new --input sequences.fa -o predicted.csv",
+        "Next: helixlm finetune new --train train.csv --test test.csv -o tuned",
     ]
     status, _, err = helixlm("convert", "nt", "-o", "new")
     assert status == 1

@@ -63,7 +63,8 @@ def test_push_a_model(helixlm, hub, tmp_path):
     revision = hub.models["alba/m"].refs["main"]
     assert out.splitlines() == [
         f"Wrote {hub.url}/alba/m: 5 file(s) sent, 0 deleted, revision {revision[:12]}",
-        "Next: helixlm predict alba/m --input sequences.fa -o predicted.csv",
+        'Load it: helixlm.load("alba/m")',
+        f"Next: open {hub.url}/alba/m and complete its card",
     ]
     assert hub.models["alba/m"].private
     assert b"license: mit" in hub.models["alba/m"].files["README.md"]

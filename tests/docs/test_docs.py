@@ -132,10 +132,16 @@ def test_tokenizers_page_runs(tmp_path, monkeypatch):
     assert run_code(ROOT / "docs" / "tokenizers.md")["tokenizer"].kind == "kmer"
 
 
+def test_models_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_code(ROOT / "docs" / "models.md")["output"].loss > 0
+
+
 def test_no_other_page_has_code_that_is_not_run():
     having = {page_id(page) for page in PAGES if blocks(page, "python")}
     assert having == {
         "README.md",
+        "docs/models.md",
         "docs/pretrain-your-genome.md",
         "docs/python.md",
         "docs/tokenizers.md",

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.models.published import publish
+from tests.pipeline.hub_server import Dataset, only_hub
 
 import helixlm
 from helixlm.errors import InputError, StateError
@@ -210,5 +211,22 @@ def test_an_input_longer_than_learned_positions_allow(folders):
 
 def test_a_folder_that_is_there_is_not_written_over(folders):
     published, done = folders["dnabert"]
-    with pytest.raises(StateError):
-        helixlm.convert(published, done.path)
+    for source in (published, "nowhere/at/all"):  # said before anything is read
+        with pytest.raises(StateError, match="the folder is not empty"):
+            helixlm.convert(source, done.path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_on_the_hub_is_enough(folders, tmp_path, monkeypatch, kind):
+    """Settings, weights and tokenizer are fetched; code never is."""
+    published, _ = folders[kind]
+    with only_hub(monkeypatch, tmp_path) as hub:
+        hub.models["someone/model"] = Dataset(False)
+        files = {path.name: path.read_bytes() for path in published.iterdir()}
+        files |= {"bert_layers.py": b"raise SystemExit", "flax_model.msgpack": b""}
+        hub.models["someone/model"].commit("main", files)
+        found, here = helixlm.load("someone/model"), helixlm.load(published)
+        assert torch.equal(logits_of(found), logits_of(here))
+        assert found.tokenizer.tokens == here.tokenizer.tokens
+        asked = {path.rpartition("/")[2] for _, path in hub.asked("GET .*/resolve/")}
+    assert asked == set(files) - {"bert_layers.py", "flax_model.msgpack"}

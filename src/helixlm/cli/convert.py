@@ -21,10 +21,13 @@ def convert(
     from helixlm.pipeline.convert import convert as run_convert
 
     done = run_convert(model, output)
-    auto = done.class_name[done.class_name.index("For") :]
+    task = done.class_name[done.class_name.index("For") :]
     needs = "" if done.is_stock else "import helixlm; "
+    further = f"predict {output} --input sequences.fa -o predicted.csv"
+    if task == "ForMaskedLM":
+        further = f"finetune {output} --train train.csv --test test.csv -o tuned"
     typer.echo(
         f"Wrote {output}: {done.num_parameters:,} parameters, as {done.class_name}\n"
-        f'Load it: {needs}transformers.AutoModel{auto}.from_pretrained("{output}")\n'
-        f"Next: helixlm predict {output} --input sequences.fa -o predicted.csv"
+        f'Load it: {needs}transformers.AutoModel{task}.from_pretrained("{output}")\n'
+        f"Next: helixlm {further}"
     )

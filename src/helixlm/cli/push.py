@@ -36,7 +36,7 @@ def push(
 
     if source.is_dir() and not (source / MANIFEST).exists():
         done = push_model(source, name, licence=licence, private=private)
-        further = f"Next: helixlm predict {name} --input sequences.fa -o predicted.csv"
+        further = f'Load it: helixlm.load("{name}")\nNext: open {done.url} and complete its card'
     else:
         done = push_corpus(open_corpus(source), name, licence=licence, private=private)
         further = (

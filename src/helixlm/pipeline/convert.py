@@ -7,7 +7,7 @@ classes builds the same model, and with helixlm imported elsewhere.
 from pathlib import Path
 from typing import NamedTuple
 
-from helixlm.data.folder import new_folder
+from helixlm.data.folder import new_folder, refuse_existing
 from helixlm.inference import load
 from helixlm.models.convert import class_name, head_of
 from helixlm.models.hf import save_model
@@ -47,6 +47,7 @@ def convert(model: str | Path, output: str | Path) -> Converted:
     StateError
         If `output` holds something, or cannot be written.
     """
+    refuse_existing(Path(output))  # before gigabytes are fetched
     loaded = load(model)
     config = loaded.model.config
     longest = config.usual_tokens

@@ -40,7 +40,7 @@ def load_tokenizer(folder: str | Path) -> AnyTokenizer:
     BpeTokenizer, CharTokenizer, KmerTokenizer or OverlappingKmerTokenizer
         As tokenizer.json says. Its ids are those that
         ``transformers.AutoTokenizer.from_pretrained(folder)`` gives (overlapping k-mers: after
-        ``import helixlm.tokenizers.auto``).
+        ``import helixlm``).
 
     Raises
     ------
