@@ -231,7 +231,10 @@ def test_where_make_puts_the_command_is_said():
     for command in ("source .venv/bin/activate", ".venv/bin/helixlm"):
         assert command in (ROOT / "README.md").read_text()
     shown = subprocess.run(
-        ["make", "--dry-run", "--always-make", "demo"], cwd=ROOT, capture_output=True, text=True
+        ["make", "--no-print-directory", "--dry-run", "--always-make", "demo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     ).stdout.splitlines()
     assert shown[-2] == ".venv/bin/helixlm demo -o demo"
     assert "source .venv/bin/activate, or write .venv/bin/helixlm in place of" in shown[-1]
