@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from helixlm.data.corpus.base import Corpus, open_corpus
 from helixlm.data.formats.fasta import iter_chunks
 from helixlm.data.windows import TinyDnabertWindows, Window
