@@ -210,7 +210,7 @@ def from_hf(
             if labels is None and not fresh:
                 labels = _labels_from_hf(hf_config, num_labels)
             if dropout is None:
-                dropout = hf_config.get("classifier_dropout")
+                dropout = _dropout_from_hf(hf_config)
             model = SequenceClassifier(config, num_labels, dropout, labels)
     model.load_state_dict(_tensors_from_hf(found, model, dialect, seed), assign=True)
     return model.eval()
@@ -222,7 +222,9 @@ def _settings_of(hf_model: Any) -> dict[str, Any]:
 
 def _head_from_hf(hf_config: Mapping[str, Any]) -> Head:
     """Read from ``architectures`` what a checkpoint is for."""
-    classes = hf_config.get("architectures") or ["nothing"]
+    classes = hf_config.get("architectures")
+    if not isinstance(classes, list) or not classes or not isinstance(classes[0], str):
+        classes = ["nothing"]
     # GENA-LM's file says BertForPretraining.
     if classes[0].lower().endswith(("formaskedlm", "forpretraining", "forcausallm")):
         return "masked"
@@ -236,8 +238,20 @@ def _head_from_hf(hf_config: Mapping[str, Any]) -> Head:
 
 def _labels_from_hf(hf_config: Mapping[str, Any], num_labels: int) -> list[str] | None:
     """Return the names of the labels, if there is one for each."""
-    names = {int(k): str(label) for k, label in (hf_config.get("id2label") or {}).items()}
-    return [names[k] for k in range(num_labels)] if sorted(names) == [*range(num_labels)] else None
+    found = hf_config.get("id2label")
+    names = {str(k): str(label) for k, label in found.items()} if isinstance(found, dict) else {}
+    wanted = [str(k) for k in range(num_labels)]
+    return [names[k] for k in wanted] if names.keys() == set(wanted) else None
+
+
+def _dropout_from_hf(hf_config: Mapping[str, Any]) -> float | None:
+    """Return the dropout of a sequence head, if config.json says one."""
+    found = hf_config.get("classifier_dropout")
+    if found is None or (isinstance(found, int | float) and 0 <= found < 1):
+        return found
+    raise ConversionError(
+        f"config.json says classifier_dropout {found!r}, expected null or a rate from 0 to below 1"
+    )
 
 
 def _count_labels(output_KC: Tensor | None, num_labels: int | None) -> tuple[int, bool]:

@@ -183,7 +183,7 @@ _OURS = Words(
     {
         name: field.default
         for name, field in EncoderConfig.model_fields.items()
-        if name != "sequence_head" and not field.is_required()
+        if name not in ("family", "sequence_head") and not field.is_required()
     },
     {"format_version": FORMAT_VERSION},
     {"family": "helixlm"},
@@ -329,6 +329,15 @@ def config_from_hf(hf_config: Mapping[str, Any]) -> ModelShape:
     ConversionError
         If the model is of another type, a setting is missing or has a value that is not built here.
     """
+    try:
+        return _read(hf_config)
+    except (TypeError, AttributeError, KeyError) as error:  # of values that are no settings
+        raise ConversionError(
+            f"config.json describes no model: a setting is of another kind than it must be: {error}"
+        ) from error
+
+
+def _read(hf_config: Mapping[str, Any]) -> EncoderConfig:
     dialect = dialect_of(hf_config)
     words = WORDS[dialect]
     found = {**words.defaults, **hf_config}
