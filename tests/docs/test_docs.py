@@ -26,7 +26,12 @@ from helixlm.recipes.load import list_recipes, load_recipe
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "helixlm"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "systems").glob("*.md")),
+]
 TINY = [
     "train.steps=6", "train.warmup_steps=1", "train.log_every=2", "train.validate_every=3",
     "train.validation_rows=16", "train.checkpoint_every=3", "train.compile=false",
