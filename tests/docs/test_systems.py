@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from tests.recipes.test_sizes import PUBLISHED, whole
 
 from helixlm.models.cost import count_parameters
 from helixlm.pipeline.profile import profile
 from helixlm.recipes.load import list_recipes, load_recipe
 from helixlm.recipes.schema import Recipe
-from tests.recipes.test_sizes import PUBLISHED, whole
 
 FOLDER = Path(__file__).parents[2] / "docs" / "systems"
 INDEX = FOLDER / "index.md"
