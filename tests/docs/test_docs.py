@@ -137,10 +137,16 @@ def test_tokenizers_page_runs(tmp_path, monkeypatch):
     assert run_code(ROOT / "docs" / "tokenizers.md")["tokenizer"].kind == "kmer"
 
 
+def test_models_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_code(ROOT / "docs" / "models.md")["output"].loss > 0
+
+
 def test_no_other_page_has_code_that_is_not_run():
     having = {page_id(page) for page in PAGES if blocks(page, "python")}
     assert having == {
         "README.md",
+        "docs/models.md",
         "docs/pretrain-your-genome.md",
         "docs/python.md",
         "docs/tokenizers.md",
@@ -230,7 +236,10 @@ def test_where_make_puts_the_command_is_said():
     for command in ("source .venv/bin/activate", ".venv/bin/helixlm"):
         assert command in (ROOT / "README.md").read_text()
     shown = subprocess.run(
-        ["make", "--dry-run", "--always-make", "demo"], cwd=ROOT, capture_output=True, text=True
+        ["make", "--no-print-directory", "--dry-run", "--always-make", "demo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     ).stdout.splitlines()
     assert shown[-2] == ".venv/bin/helixlm demo -o demo"
     assert "source .venv/bin/activate, or write .venv/bin/helixlm in place of" in shown[-1]

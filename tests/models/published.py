@@ -3,6 +3,8 @@
 Sizes are made small; everything else in the settings is that of the named files.
 """
 
+import json
+
 import torch
 
 SIZES = {
@@ -141,15 +143,14 @@ CONFIGS = {
 _LINEAR = ("weight", "bias")
 
 
-def shapes_of(kind):
-    """The tensors that a published file holds and their shapes, without those of its layers."""
-    config = CONFIGS[kind]
+def shapes_of(kind, config):
+    """The tensors that a published file holds, and their shapes."""
     width, inner, size = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
-    square, vector = (width, width), (width,)
+    square, vector, places = (width, width), (width,), config["max_position_embeddings"]
     if kind.startswith("nt"):
         head = {
             "esm.embeddings.word_embeddings.weight": (size, width),
-            "esm.embeddings.position_embeddings.weight": (42, width),
+            "esm.embeddings.position_embeddings.weight": (places, width),
             "esm.encoder.emb_layer_norm_after.weight": vector,
             "esm.encoder.emb_layer_norm_after.bias": vector,
             "esm.contact_head.regression.weight": (1, 6),
@@ -191,8 +192,11 @@ def shapes_of(kind):
             no_bias = ("mlp.gated_layers",)
         else:
             head |= {
-                "bert.embeddings.position_embeddings.weight": (40, width),
-                "bert.embeddings.position_ids": (1, 40),
+                "bert.embeddings.position_embeddings.weight": (
+                    config["max_position_embeddings"],
+                    width,
+                ),
+                "bert.embeddings.position_ids": (1, places),
                 "bert.pooler.dense.weight": square,
                 "bert.pooler.dense.bias": vector,
                 "cls.predictions.bias": (size,),
@@ -215,11 +219,11 @@ def shapes_of(kind):
     return head
 
 
-def weights_of(kind, seed=0):
+def weights_of(kind, seed=0, **sizes):
     """Random tensors under the published names, copies alike."""
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
-    for name, shape in shapes_of(kind).items():
+    for name, shape in shapes_of(kind, CONFIGS[kind] | sizes).items():
         tensors[name] = torch.randn(shape, generator=generator) * 0.3
         if name.endswith(("LayerNorm.weight", "_ln.weight", "norm.weight", "after.weight")):
             tensors[name] += 1
@@ -229,3 +233,11 @@ def weights_of(kind, seed=0):
         word = tensors["bert.embeddings.word_embeddings.weight"]
         tensors["cls.predictions.decoder.weight"] = word.clone()
     return tensors
+
+
+def publish(kind, folder, **sizes):
+    """Write the folder of a checkpoint as it is published: settings, and weights in a pickle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(CONFIGS[kind] | sizes))
+    torch.save(weights_of(kind, **sizes), folder / "pytorch_model.bin")
+    return folder

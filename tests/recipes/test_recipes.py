@@ -94,6 +94,8 @@ def test_a_recipe_without_a_model_gets_one_from_its_overrides():
     recipe = load_recipe("nt", ["model=null"])
     assert recipe.model is None
     assert load_recipe(recipe, ["model.max_positions=2050"]).model.max_positions == 2050
+    with pytest.raises(RecipeError, match="the tokenizer's k-mers overlap by 5 bases"):
+        load_recipe("dnabert", ["masking.kind=independent", "masking.rate_changes=[]"])
 
 
 def test_the_mini_recipe_has_one_to_three_million_parameters():

@@ -128,6 +128,14 @@ DRAWN = ["packing=drawn", "reverse_complement=0.5"]
         pytest.param(["num_workers=0", "rows=8"], id="plain"),
         pytest.param(["packing=concatenate", "rows=4"], id="concatenate"),
         pytest.param(["bpe_dropout=0.3"], id="bpe-dropout"),
+        pytest.param(
+            [
+                "packing=single",
+                "masking={kind: spans, rate: 0.5, rate_changes: [{from_step: 6, rate: 0.3}]}",
+                "batch={order: ascending, pad_multiple: 4, stages: [{row_tokens: 8, steps: 4}]}",
+            ],
+            id="spans-rates-both-warm-ups",
+        ),
         pytest.param([*DRAWN, "rows=32"], id="drawn"),  # 300 pieces: from step 10 on drawn again
         pytest.param(
             ["compile=true", "precision=bf16", "rows=4"],
@@ -157,6 +165,9 @@ def leave_at(last):
     return progress
 
 
+ASCENDING = {"order": "ascending", "pad_multiple": 4}
+STAGES = {"stages": [{"row_tokens": 8, "steps": 4}, {"row_tokens": 16, "steps": 4}]}
+SOFT = {"softmask_weight": 0.1}
 SPANS = {"kind": "spans", "rate_changes": [{"from_step": 6, "rate": 0.3}]}
 
 
@@ -165,6 +176,9 @@ SPANS = {"kind": "spans", "rate_changes": [{"from_step": 6, "rate": 0.3}]}
     [
         pytest.param({"masking": SPANS}, id="spans-rates"),
         pytest.param({"masking": None}, id="causal"),
+        pytest.param({"packing": "drawn", "rows": 32, "batch": ASCENDING}, id="ascending"),
+        pytest.param({"packing": "single", "batch": {**STAGES, **SOFT}}, id="stages-softmask"),
+        pytest.param({"packing": "drawn", "batch": {**STAGES, **SOFT}}, id="drawn-stages"),
     ],
 )
 def test_a_run_left_three_times_is_the_run_that_was_not(tmp_path, settings):

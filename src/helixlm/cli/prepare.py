@@ -95,7 +95,7 @@ def prepare(
         )
     typer.echo(f"Wrote {output}, described in {output / PAGE}")
     settings = load_recipe(recipe, overrides or [])
-    if settings.model is None:
+    if settings.model is None and settings.tokenizer is not None:
         typer.echo(
             f"Next: {tokenizer_command(settings.tokenizer, output)} -o TOKENIZER\n"
             f"The model of recipe {settings.name!r} is not built yet; another one, with tokens of "

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from helixlm.errors import InputError, StateError
-from helixlm.models.heads import MaskedLM, SequenceClassifier
+from helixlm.models.convert import Model
+from helixlm.models.heads import SequenceClassifier
 from helixlm.models.hf import CONFIG_FILE, find_folder, load_model
 from helixlm.tokenizers.base import Tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
@@ -20,7 +21,7 @@ NO_LIMIT = 1 << 31
 class LoadedModel(NamedTuple):
     """A model with its tokenizer."""
 
-    model: MaskedLM | SequenceClassifier
+    model: Model
     tokenizer: Tokenizer
     kind: Literal["masked", "classifier"]
     """What it predicts: hidden tokens, or a class for a whole sequence."""
@@ -60,10 +61,9 @@ def load(model: str | Path) -> LoadedModel:
     folder = _model_folder(model)
     network = load_model(folder).eval()
     tokenizer = load_tokenizer(folder)
-    needed = _rows_needed(tokenizer)
-    if needed > network.config.vocab_size:
+    if _makes_ids_from(tokenizer, network.config.vocab_size):
         raise InputError(
-            f"{folder}: the tokenizer has {needed} tokens, the model "
+            f"{folder}: the tokenizer has {len(tokenizer.tokens)} tokens, the model "
             f"{network.config.vocab_size}: the two do not belong together"
         )
     if isinstance(network, SequenceClassifier):
@@ -71,18 +71,15 @@ def load(model: str | Path) -> LoadedModel:
     return LoadedModel(network, tokenizer, "masked", (), folder)
 
 
-def _rows_needed(tokenizer: Tokenizer) -> int:
-    """Return one more than the highest id that a tokenizer gives.
+def _makes_ids_from(tokenizer: Tokenizer, rows: int) -> bool:
+    """Return whether a tokenizer makes ids of `rows` or more.
 
-    Names such as ``<eos>`` may stand in its vocabulary, beyond, without ever being given: two in
-    that of Nucleotide Transformer v1.
+    Special tokens that it has no use for do not count: the vocabulary of Nucleotide Transformer v1
+    ends with two of which its model has no rows.
     """
-    given = set(tokenizer.special)
-    return 1 + max(
-        number
-        for number, token in enumerate(tokenizer.tokens)
-        if number in given or not token.startswith(("<", "["))
-    )
+    beyond = set(range(rows, len(tokenizer.tokens)))
+    never = set(tokenizer.special_ids.tolist()) - set(tokenizer.special)
+    return not beyond <= never
 
 
 def _model_folder(model: str | Path) -> Path:

@@ -64,6 +64,7 @@ def profile(model: str | Path, tokens: int | None = None) -> Profile:
         recipe = load_recipe(str(model))
         if recipe.model is None:
             raise InputError(f"recipe {recipe.name!r} makes a corpus only: there is no model")
+        assert recipe.tokenizer is not None, "a recipe with a model has one"
         kind = recipe.tokenizer
         size = kind.vocab_size if kind.needs_text else len(build_tokenizer(kind).tokens)
         config = recipe.model.complete(vocab_size=size, pad_token_id=1, mask_token_id=2)

@@ -9,8 +9,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -229,15 +228,14 @@ def _describe(error: ValidationError) -> Iterable[str]:
 
 
 def _fields(path: Sequence[Any]) -> list[str]:
-    model: Any = Recipe
+    """Return the keys that there are at a place."""
+    kinds: list[type[BaseModel]] = [Recipe]
     for part in path:
-        if get_origin(model) is Annotated:
-            model = get_args(model)[0]
-        if kinds := get_args(model):  # a section of several kinds: the path names the kind
-            model = next(kind for kind in kinds if _is_named(kind, part))
-        else:
-            model = _without_none(model.model_fields[part].annotation)
-    return list(model.model_fields)
+        if len(kinds) > 1:  # a section of several kinds: the path names the kind
+            kinds = [kind for kind in kinds if _is_named(kind, part)]
+        elif isinstance(part, str):  # else a number in a list
+            kinds = list(_kinds_in(kinds[0].model_fields[part].annotation))
+    return [name for kind in kinds for name in kind.model_fields]
 
 
 def _is_named(kind: type[BaseModel], name: Any) -> bool:
@@ -250,17 +248,18 @@ def _elsewhere(name: str, here: Sequence[Any]) -> str:
     """Suggest other sections that have a key of this name."""
     found = []
     for section, field in Recipe.model_fields.items():
-        parts = get_args(field.annotation) or (field.annotation,)
-        known = any(name in getattr(part, "model_fields", ()) for part in parts)
+        known = any(name in kind.model_fields for kind in _kinds_in(field.annotation))
         if known and tuple(here) != (section,):
             found.append(repr(f"{section}.{name}"))
     return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
-def _without_none(annotation: Any) -> Any:
-    """Return what a section is where it is not null."""
-    kinds = get_args(annotation)
-    return next(kind for kind in kinds if kind is not NoneType) if NoneType in kinds else annotation
+def _kinds_in(annotation: Any) -> Iterable[type[BaseModel]]:
+    """Yield what a section may be, without null."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _kinds_in(part)
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

@@ -90,6 +90,19 @@ ModelConfig = Annotated[
 """The `model` section of a recipe."""
 
 
+class StartConfig(BaseModel):
+    """What a run begins with, instead of fresh weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    """A run, a model folder, or a name on the Hugging Face hub; model and tokenizer of the recipe
+    are then null, for they come with it."""
+    continued: bool = False
+    """Go on with a run: with its optimiser, and the schedule at the step where it is. Else the
+    optimiser and the schedule begin afresh."""
+
+
 class Recipe(BaseModel):
     """A complete configuration: from FASTA to a fine-tuned model."""
 
@@ -107,15 +120,27 @@ class Recipe(BaseModel):
     duplicates: DuplicateConfig | None = None
     """Windows that repeat others are left out; null: none."""
     split: SplitConfig = SplitConfig()
-    tokenizer: TokenizerConfig = TokenizerConfig()
+    start: StartConfig | None = None
+    """What training begins with; null: random weights."""
+    tokenizer: TokenizerConfig | None = TokenizerConfig()
+    """null where it comes with the model that training begins with."""
     batches: BatchConfig = BatchConfig()
     masking: MaskingConfig | None = MaskingConfig()
     """null: nothing is hidden, and each token is predicted from those before it (a causal model,
     such as HyenaDNA)."""
     model: ModelConfig | None = EncoderModel()
-    """null: the recipe ends with the corpus and its tokenizer; `pretrain` refuses it."""
+    """null: the recipe ends with the corpus and its tokenizer, and `pretrain` refuses it, unless
+    there is a start."""
     train: TrainConfig = TrainConfig()
     finetune: FinetuneConfig = FinetuneConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_brings_its_own(cls, values: Any) -> Any:
+        """Leave out the sections whose place the start takes."""
+        if isinstance(values, dict) and values.get("start") is not None:
+            return {**values, "model": None, "tokenizer": None}
+        return values
 
     @model_validator(mode="after")
     def _sections_fit(self) -> "Recipe":
@@ -139,11 +164,6 @@ class Recipe(BaseModel):
                 f"batches.row_tokens {self.batches.row_tokens} is over the {most} "
                 f"tokens that model.max_positions {self.model.max_positions} serves"
             )
-        if self.batches.rows % self.train.micro_rows:
-            yield (
-                f"batches.rows {self.batches.rows} is no multiple of train.micro_rows "
-                f"{self.train.micro_rows}"
-            )
 
     def _masking_problems(self) -> Iterator[str]:
         """Say what does not fit the objective."""
@@ -156,14 +176,23 @@ class Recipe(BaseModel):
             )
         if self.masking is not None and self.model.family == "hyenadna":
             yield "model.family 'hyenadna' predicts the next token: set masking to null"
-        if self.masking is not None:
+        if self.masking is not None and self.tokenizer is not None:
             problem = overlap_problem(self.masking, self.tokenizer.overlap_bp)
             if problem is not None:
                 yield problem
 
     def _batch_problems(self) -> Iterator[str]:
-        """Say what does not fit the tokenizer."""
+        """Say what does not fit the tokenizer, or the loop."""
         batches, tokenizer = self.batches, self.tokenizer
+        if (self.model or self.start) and batches.rows % self.train.micro_rows:
+            yield (
+                f"batches.rows {batches.rows} is no multiple of train.micro_rows "
+                f"{self.train.micro_rows}"
+            )
+        if tokenizer is None:
+            if self.start is None:
+                yield "tokenizer null, and no start that brings one: give tokenizer.kind"
+            return
         if batches.bpe_dropout and tokenizer.kind != "bpe":
             yield (
                 f"batches.bpe_dropout {batches.bpe_dropout} leaves out merges of byte pairs, "

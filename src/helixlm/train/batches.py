@@ -23,16 +23,27 @@ from torch import Tensor
 from helixlm.tokenizers.bpe_dropout import RowDropout
 
 
+class LengthStage(BaseModel):
+    """Steps of a run with shorter rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    row_tokens: int = Field(ge=8)
+    """Tokens in a row, as `BatchConfig.row_tokens`."""
+    steps: int = Field(ge=1)
+    """Optimiser steps of the stage."""
+
+
 class BatchConfig(BaseModel):
     """How documents become rows of tokens."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    packing: Literal["documents", "concatenate", "drawn"] = "documents"
-    """Whole documents side by side in a row, apart in attention; or, as TinyDNABERT does, 1,000
-    documents at a time joined with their special tokens, cut into full rows, the rest dropped; or,
-    as Nucleotide Transformer does, one window a row, drawn from its piece of the corpus anew in
-    every epoch and tokenized then."""
+    packing: Literal["documents", "single", "concatenate", "drawn"] = "documents"
+    """documents: whole documents side by side in a row, apart in attention. single: one document a
+    row. concatenate, as TinyDNABERT does: 1,000 documents at a time joined with their special
+    tokens, cut into full rows, the rest dropped. drawn, as Nucleotide Transformer does: one window
+    a row, drawn from its piece of the corpus anew in every epoch and tokenized then."""
     row_tokens: int = Field(512, ge=8)
     """Tokens in a row, special tokens and padding included. A drawn window is cut at it."""
     drawn_bp: int = Field(12_000, ge=1)
@@ -44,6 +55,22 @@ class BatchConfig(BaseModel):
     """drawn: probability that a window is read from the other strand."""
     rows: int = Field(128, ge=1)
     """Rows of one optimiser step, over all devices and micro-batches."""
+    pad_multiple: int | None = Field(None, ge=1)
+    """single, drawn: rows are padded to the longest of their micro-batch, rounded up to a multiple
+    of so many tokens; null: always to row_tokens. Each length that comes up is compiled for once.
+    """
+    order: Literal["random", "ascending"] = "random"
+    """Order of the rows in an epoch. ascending (single, drawn): from few tokens to many, one
+    species after the other: dnaGrinder's sequence length warm-up. Rows of a batch are then about as
+    long, so pad_multiple saves most."""
+    stages: tuple[LengthStage, ...] = ()
+    """Shorter rows in the first steps, as in HyenaDNA's sequence length warm-up, such as
+    [{row_tokens: 1026, steps: 2000}, {row_tokens: 2050, steps: 2000}]; after these row_tokens
+    holds. Tokens of a step stay about the same: rows, and train.micro_rows, are multiplied by
+    row_tokens over that of the stage, rounded. Drawn windows shorten in proportion."""
+    softmask_weight: float = Field(1.0, ge=0)
+    """Weight of the loss of tokens of which at least half is soft-masked (lower case), where others
+    have 1; GPN and Evo 2 have 0.1. Validation weighs all alike."""
     bpe_dropout: float = Field(0.0, ge=0, lt=1)
     """Probability that byte-pair encoding leaves a merge out (BPE dropout), drawn anew whenever a
     training row comes up; 0: never; 0.1 is usual. A piece of a document keeps its number of tokens,
@@ -59,6 +86,53 @@ class BatchConfig(BaseModel):
                 "reverse_complement to 0, or packing to 'drawn'"
             )
         return self
+
+    @model_validator(mode="after")
+    def _lengths_fit(self) -> "BatchConfig":
+        if self.packing not in ("single", "drawn"):
+            for name, default in (("order", "random"), ("pad_multiple", None)):
+                if getattr(self, name) != default:
+                    raise ValueError(
+                        f"{name} {getattr(self, name)!r} is for rows of one document each, and "
+                        f"packing {self.packing!r} fills rows: set packing to 'single' or 'drawn'"
+                    )
+        lengths = [*(stage.row_tokens for stage in self.stages), self.row_tokens]
+        if lengths != sorted(set(lengths)):
+            raise ValueError(
+                f"stages with row_tokens {lengths[:-1]} before row_tokens {self.row_tokens}: "
+                "expected each longer than the one before"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_keep_their_case(self) -> "BatchConfig":
+        if self.softmask_weight != 1 and self.bpe_dropout and self.packing != "drawn":
+            raise ValueError(
+                f"softmask_weight {self.softmask_weight} goes by the tokens of the store, which "
+                "bpe_dropout draws anew: set packing to 'drawn', or one of the two to its default"
+            )
+        return self
+
+    def at_stage(self, stage: LengthStage) -> "BatchConfig":
+        """Return the settings of a stage: shorter rows, and more of them.
+
+        Examples
+        --------
+        >>> config = BatchConfig(row_tokens=32770, rows=8)
+        >>> config.at_stage(LengthStage(row_tokens=1026, steps=1)).rows
+        256
+        """
+        drawn_bp = max(1, self.drawn_bp * stage.row_tokens // self.row_tokens)
+        return self.model_copy(
+            update={
+                "row_tokens": stage.row_tokens,
+                "rows": self.rows * round(self.row_tokens / stage.row_tokens),
+                "drawn_bp": drawn_bp,
+                # A shorter window may lie anywhere in what the whole one would reach.
+                "jitter_bp": self.jitter_bp + self.drawn_bp - drawn_bp,
+                "stages": (),
+            }
+        )
 
 
 class Documents(Protocol):
@@ -119,6 +193,8 @@ class Row(NamedTuple):
     ids_L: NDArray[np.int64]
     document_L: NDArray[np.int32] | None
     """0 for padding, 1, 2, ... for the documents; None if the whole row is one document."""
+    soft_L: NDArray[np.bool_] | None = None
+    """Whether each token is soft-masked; None where nobody asks."""
 
 
 class Sample(NamedTuple):
@@ -149,8 +225,29 @@ class Plan(Protocol):
     def row(self, index: int, sample: Sample, dropout: RowDropout | None) -> Row:
         """Return a row, 0 <= index < num_rows, as it is at a place in the stream."""
 
+    def tokens_of_rows(self) -> NDArray[np.int64]:
+        """Return about how many tokens each row has, for their order, shape (num_rows,)."""
+
+    @property
+    def species(self) -> NDArray[np.integer] | None:
+        """Number of the species of each row, shape (num_rows,); None: all of one."""
+
     def counted(self) -> Documents:
         """Return the documents whose tokens tell what is frequent, without dropout."""
+
+
+class Stage(NamedTuple):
+    """The rows of some steps of a run."""
+
+    plan: Plan
+    steps: int
+
+
+class Softmask(Protocol):
+    """Which tokens of a split of a token store are soft-masked."""
+
+    def tokens(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return it for tokens `start` to `stop` of all documents laid end to end."""
 
 
 class MicroBatch(NamedTuple):
@@ -162,15 +259,18 @@ class MicroBatch(NamedTuple):
     """Flat positions of the hidden tokens; in a causal batch, of all that have a next token."""
     labels_M: Tensor
     """The hidden tokens, or the next ones."""
+    weight_M: Tensor | None = None
+    """Weights of their losses, 0 in unused slots; None: all 1."""
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same batch on a device."""
-        documents = self.document_ids_BL
+        documents, weight = self.document_ids_BL, self.weight_M
         return MicroBatch(
             self.input_ids_BL.to(device, non_blocking=True),
             None if documents is None else documents.to(device, non_blocking=True),
             self.masked_index_M.to(device, non_blocking=True),
             self.labels_M.to(device, non_blocking=True),
+            None if weight is None else weight.to(device, non_blocking=True),
         )
 
 
@@ -181,7 +281,9 @@ class StepBatch(NamedTuple):
     micro: list[MicroBatch]
     num_masked: int
     """Tokens that are asked for: hidden ones, or, in a causal batch, next ones."""
-    masked_bp: int
-    """Bases under these."""
+    weight: float
+    """Sum of the weights of these; `num_masked` if all have 1."""
+    masked_bp: float
+    """Bases under these, each times the weight."""
     num_tokens: int
     """Tokens that are not padding."""

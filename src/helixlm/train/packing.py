@@ -13,7 +13,7 @@ from helixlm.errors import InputError
 from helixlm.jit import compiled
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe_dropout import RowDropout, num_draws, redraw_row
-from helixlm.train.batches import BatchConfig, Documents, Row, Sample, Vocabulary
+from helixlm.train.batches import BatchConfig, Documents, Row, Sample, Softmask, Vocabulary
 
 OPEN_ROWS = 64
 """Rows that packing keeps open: more fill better and take longer. 64 leave about 1 % empty."""
@@ -60,6 +60,10 @@ class RowPlan:
         Special tokens.
     seed : int
         Seed of the order in which documents are packed.
+    softmask : Softmask, optional
+        Which tokens are soft-masked, if their loss has another weight.
+    species : ndarray, int, optional
+        Number of the species of each document, if rows come in the order of species.
 
     Raises
     ------
@@ -68,16 +72,25 @@ class RowPlan:
     """
 
     def __init__(
-        self, documents: Documents, config: BatchConfig, vocabulary: Vocabulary, seed: int
+        self,
+        documents: Documents,
+        config: BatchConfig,
+        vocabulary: Vocabulary,
+        seed: int,
+        *,
+        softmask: Softmask | None = None,
+        species: NDArray[np.integer] | None = None,
     ) -> None:
         assert config.packing != "drawn", "DrawnRows draws windows"
         self.documents = documents
         self.config = config
         self.vocabulary = vocabulary
-        if config.packing == "documents":
-            self._plan_packing(seed)
-        else:
+        self.softmask = softmask
+        self.species: NDArray[np.integer] | None = None
+        if config.packing == "concatenate":
             self._plan_cutting()
+        else:
+            self._plan_packing(seed, species)
         if self.num_rows == 0:
             raise InputError(
                 f"{int(documents.lengths.sum()):,} tokens in {len(documents.lengths):,} documents "
@@ -85,8 +98,8 @@ class RowPlan:
                 f"smaller batches.row_tokens"
             )
 
-    def _plan_packing(self, seed: int) -> None:
-        """Cut documents that are longer than a row, then pack the pieces."""
+    def _plan_packing(self, seed: int, species: NDArray[np.integer] | None) -> None:
+        """Cut documents that are longer than a row, then pack the pieces, if they share rows."""
         room = self.config.row_tokens - self.vocabulary.num_added
         lengths = np.asarray(self.documents.lengths, dtype=np.int64)
         starts = np.asarray(self.documents.ends, dtype=np.int64) - lengths
@@ -95,6 +108,12 @@ class RowPlan:
         nth = np.arange(len(first)) - first
         start = np.repeat(starts, pieces) + nth * room
         stop = np.minimum(start + room, np.repeat(starts + lengths, pieces))
+        if self.config.packing == "single":
+            self._start, self._stop = start, stop
+            self.num_rows = len(start)
+            self._row_ends = np.arange(1, len(start) + 1)
+            self.species = None if species is None else np.repeat(species, pieces)
+            return
         order = CounterRng("packing", seed).permutation(len(start))
         start, stop = start[order], stop[order]
         added = stop - start + self.vocabulary.num_added
@@ -132,8 +151,8 @@ class RowPlan:
         dropout : RowDropout, optional
             Encode the row anew; its length and its special tokens stay, see `redraw_row`.
         """
-        packed = self.config.packing == "documents"
-        row = self._packed_row(index) if packed else self._cut_row(index)
+        joined = self.config.packing == "concatenate"
+        row = self._cut_row(index) if joined else self._packed_row(index)
         if dropout is None:
             return row
         assert sample is not None, "dropout is drawn for a sample"
@@ -144,22 +163,36 @@ class RowPlan:
         uniform = CounterRng("bpe dropout", *sample).uniform(num_draws(table, row.ids_L))
         return row._replace(ids_L=redraw_row(table, row.ids_L, document_L, p, uniform))
 
+    def tokens_of_rows(self) -> NDArray[np.int64]:
+        """Return the tokens of each row without special ones, int64; packing single alone."""
+        assert self.config.packing == "single", "other rows are full"
+        return np.asarray(self._stop - self._start)
+
     def counted(self) -> Documents:
         """Return the documents that the rows are made of."""
         return self.documents
 
+    def _soft(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return which tokens of a document are soft-masked, between unmasked special tokens."""
+        soft = np.zeros(0, np.bool_) if self.softmask is None else self.softmask.tokens(start, stop)
+        bos, eos = self.vocabulary.bos is not None, self.vocabulary.eos is not None
+        return np.pad(soft, (int(bos), int(eos)))
+
     def _packed_row(self, index: int) -> Row:
         ids_L = np.full(self.config.row_tokens, self.vocabulary.pad, dtype=np.int64)
         document_L = np.zeros(self.config.row_tokens, dtype=np.int32)
+        soft_L = None if self.softmask is None else np.zeros(self.config.row_tokens, np.bool_)
         first = int(self._row_ends[index - 1]) if index else 0
         at = 0
         for number, piece in enumerate(range(first, int(self._row_ends[index])), start=1):
-            tokens = self.documents.tokens(int(self._start[piece]), int(self._stop[piece]))
-            wrapped = self.vocabulary.wrap(tokens)
+            start, stop = int(self._start[piece]), int(self._stop[piece])
+            wrapped = self.vocabulary.wrap(self.documents.tokens(start, stop))
             ids_L[at : at + len(wrapped)] = wrapped
             document_L[at : at + len(wrapped)] = number
+            if soft_L is not None:
+                soft_L[at : at + len(wrapped)] = self._soft(start, stop)
             at += len(wrapped)
-        return Row(ids_L, document_L)
+        return Row(ids_L, document_L, soft_L)
 
     def _cut_row(self, index: int) -> Row:
         group = int(np.searchsorted(self._group_row_ends, index, side="right"))
@@ -168,13 +201,15 @@ class RowPlan:
         stop = start + self.config.row_tokens
         document = int(np.searchsorted(self._joined_ends, start, side="right"))
         begin = int(self._joined_ends[document - 1]) if document else 0
-        parts = []
+        parts, soft = [], []
         at = begin
         while at < stop:
             end = int(self.documents.ends[document])
-            tokens = self.documents.tokens(end - int(self.documents.lengths[document]), end)
-            parts.append(self.vocabulary.wrap(tokens))
+            first = end - int(self.documents.lengths[document])
+            parts.append(self.vocabulary.wrap(self.documents.tokens(first, end)))
+            if self.softmask is not None:
+                soft.append(self._soft(first, end))
             at += len(parts[-1])
             document += 1
-        joined = np.concatenate(parts)
-        return Row(joined[start - begin : stop - begin], None)
+        here = slice(start - begin, stop - begin)
+        return Row(np.concatenate(parts)[here], None, np.concatenate(soft)[here] if soft else None)
