@@ -27,6 +27,7 @@ $(VENV)/.lint: $(VENV)/.demo
 
 demo: $(VENV)/.demo
 	$(HELIXLM) demo -o $(DEMO)
+	@echo "Before that: source $(VENV)/bin/activate, or write $(HELIXLM) in place of helixlm"
 
 test: $(VENV)/.test
 	$(PY) -m pytest

@@ -16,18 +16,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from helixlm.data.corpus.base import Corpus, open_corpus
 from helixlm.data.formats.fasta import iter_chunks
 from helixlm.data.windows import TinyDnabertWindows, Window
 from helixlm.inference import LoadedModel, load, masked_probabilities
+from helixlm.pipeline.stages import vocabulary_of
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe_train import every_nth
 from helixlm.tokenizers.report import TokenizerReport, tokenizer_report
-from helixlm.train.masking import mask_row
+from helixlm.train.masking import Masker
 
 ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"(<!-- demo:(\w+) -->)(.*?)(<!-- /demo -->)", re.DOTALL)
@@ -157,18 +156,12 @@ def _masked(demo: Demo) -> str:
     """Show a draw in which all three kinds of hidden token occur."""
     tokenizer = demo.loaded.tokenizer
     ids = tokenizer.encode(demo.window.sequence)[:SHOWN_TOKENS]
-    regular = np.setdiff1d(np.arange(tokenizer.vocab_size), tokenizer.special_ids)
-    mask = tokenizer.special.mask
+    mask, masking = tokenizer.special.mask, demo.recipe.masking
     assert mask is not None, "the demo has a mask token"
+    assert masking is not None, "the demo hides tokens"
+    masker = Masker(masking, vocabulary_of(tokenizer))
     for draw in range(100_000):
-        row = mask_row(
-            ids,
-            np.ones(len(ids), dtype=np.bool_),
-            CounterRng("tutorial", draw),
-            config=demo.recipe.masking,
-            mask_id=mask,
-            random_ids=regular,
-        )
+        row = masker.mask(ids, CounterRng("tutorial", draw), rate=masking.rate)
         changed = {int(i): int(row.shown_L[i]) for i in row.hidden_K}
         kinds = [
             "mask" if shown == mask else "same" if shown == ids[i] else "other"
@@ -200,7 +193,8 @@ def _curve(demo: Demo) -> str:
         for v in demo.validations
     ]
     best = _best(demo)
-    for key, label in (("unigram", "*counting tokens*"), ("neighbour", "*counting neighbours*")):
+    baselines = (("unigram", "*counting single tokens*"), ("neighbour", "*counting neighbours*"))
+    for key, label in baselines:
         rows.append(
             [
                 label,
@@ -235,7 +229,7 @@ def _verdict_loss(demo: Demo) -> str:
     loss = demo.summary["validation_loss"]
     below = [
         name
-        for name, key in (("tokens", "unigram_loss"), ("neighbours", "neighbour_loss"))
+        for name, key in (("single tokens", "unigram_loss"), ("neighbours", "neighbour_loss"))
         if loss < demo.summary[key]
     ]
     error = demo.summary["neighbour_difference_error"]
@@ -297,7 +291,7 @@ def _headline(demo: Demo) -> str:
     s = demo.summary
     lines = [
         f"Pretraining: {s['validation_loss']:.3f} nats a masked token on held-out chromosomes; "
-        f"counting tokens gives {s['unigram_loss']:.3f}, counting neighbours "
+        f"counting single tokens gives {s['unigram_loss']:.3f}, counting neighbours "
         f"{s['neighbour_loss']:.3f} (difference "
         f"{s['validation_loss'] - s['neighbour_loss']:+.4f}, standard error "
         f"{s['neighbour_difference_error']:.4f})"

@@ -29,7 +29,8 @@ $helixlm finetune "$out/run" --recipe demo --set finetune.max_steps="$finetune_s
     --set finetune.warmup_steps=2 --methods all --seeds 0 \
     --train "$task/train.csv" --dev "$task/dev.csv" --test "$task/test.csv" -o "$out/compared"
 
-# 4. Predict with the classifier: one row a sequence.
+# 4. Predict with the classifier: one row a sequence. A table that is there is never overwritten.
+rm -f "$out/labels.csv" "$out/tokens.csv"
 $helixlm predict "$out/compared/pretrained-seed0" --input "$task/test.csv" -o "$out/labels.csv"
 
 # 5. What does the pretrained model itself expect? One row a token, each hidden in turn.

@@ -2,10 +2,10 @@
 
 The verbs of the command line are functions here, with the same names for the same arguments:
 `simulate`, `download`, `prepare`, `push_corpus`, `fetch_corpus`, `train_tokenizer`, `pretrain`,
-`finetune`, `compare`, `predict`, `convert`, `push_model`, `demo`; `load` returns a model and its
-tokenizer, `load_recipe` a configuration. transformers finds our models in its Auto classes once
-this package is imported. Importing it is fast: torch and the other heavy libraries are imported
-when a function that needs them is first used.
+`finetune`, `compare`, `predict`, `convert`, `push_model`, `profile`, `demo`; `load` returns a model
+and its tokenizer, `load_recipe` a configuration. transformers finds our models in its Auto classes
+once this package is imported. Importing it is fast: torch and the other heavy libraries are
+imported when a function that needs them is first used.
 """
 
 import importlib
@@ -27,6 +27,7 @@ _HOMES = {
     "predict": "helixlm.inference",
     "prepare": "helixlm.pipeline.prepare",
     "pretrain": "helixlm.pipeline.pretrain",
+    "profile": "helixlm.pipeline.profile",
     "push_corpus": "helixlm.pipeline.hub",
     "push_model": "helixlm.pipeline.hub_model",
     "simulate": "helixlm.data.simulate",

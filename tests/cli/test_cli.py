@@ -5,8 +5,12 @@ import csv
 import io
 import json
 import logging
+import os
+import shlex
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pysam
 import pytest
@@ -14,18 +18,22 @@ from rich.console import Console
 from tests.data.record_files import Cds, letters, write_cds, write_table
 
 from helixlm.cli import progress
-from helixlm.cli.main import LogLines, repeat_options
+from helixlm.cli.main import LogLines, app, repeat_options
 from helixlm.data.corpus.base import open_corpus
 from helixlm.data.simulate import simulate, small_config
 from helixlm.data.store import open_store
+from helixlm.pipeline.prepare import tokenizer_command
 from helixlm.pipeline.pretrain import pretrain
+from helixlm.recipes.load import list_recipes, load_recipe
 from helixlm.seq.ops import reverse_complement
+from helixlm.tasks import finetune
 
 VERBS = [
     "demo",
     "simulate",
     "recipes",
     "prepare",
+    "coding",
     "push",
     "pretrain",
     "finetune",
@@ -169,6 +177,43 @@ def test_coding_sequences_and_a_column_reach_the_verb(helixlm, tmp_path):
     assert "from 9 records in 1 file" in out
 
 
+@pytest.mark.parametrize(
+    ("recipe", "settings", "following"),
+    [
+        ("tinydnabert", [], "pretrain --recipe tinydnabert-mini --corpus {} -o RUN"),
+        ("tinydnabert-mini", [], "pretrain --recipe tinydnabert-mini --corpus {} -o RUN"),
+        ("demo", [], "pretrain --recipe demo --corpus {} -o RUN"),
+        ("book", ["windows.kind=fixed", "windows.length_bp=300"],
+         "tokenizer train --preset book -o TOKENIZER"),
+        ("nt", ["windows.chunk_bp=300"], "tokenizer train --preset nt-v2 -o TOKENIZER"),
+    ],
+)  # fmt: skip
+def test_what_comes_next_fits_the_recipe(helixlm, world, tmp_path, recipe, settings, following):
+    corpus = tmp_path / "corpus"
+    changes = [word for setting in settings for word in ("--set", setting)]
+    status, out, err = helixlm(
+        "prepare", "--recipe", recipe, "--fasta", world.fasta(), *changes, "-o", corpus
+    )
+    assert status == 0, err
+    assert f"\nNext: helixlm {following.format(corpus)}\n" in out
+    assert ("is not built yet" in out) == (recipe in ("book", "nt"))
+
+
+@pytest.mark.parametrize("recipe", list_recipes())
+def test_the_command_of_a_tokenizer_makes_that_of_the_recipe(recipe, tmp_path, monkeypatch):
+    """It is given to the command line, which builds its configuration from the options."""
+    config = load_recipe(recipe).tokenizer
+    made = []
+    monkeypatch.setattr(
+        "helixlm.pipeline.prepare.train_tokenizer",
+        lambda inputs, output, config, **how: made.append((inputs, config)),
+    )
+    _, *words = shlex.split(tokenizer_command(config, "corpus"))
+    with pytest.raises(AttributeError):  # there is no tokenizer to describe
+        app(repeat_options([*words, "-o", str(tmp_path / "t")]), standalone_mode=False)
+    assert made == [([Path("corpus")] if config.needs_text else [], config)]
+
+
 def test_leaks_are_warned_of_and_the_cures_work(helixlm, tmp_path, caplog):
     """Six different sequences, each on three of six chromosomes, one copy of them turned."""
     texts = [letters(i // 3, 60) for i in range(18)]
@@ -257,6 +302,7 @@ def test_from_fasta_to_predictions(helixlm, world, tmp_path):
     )  # fmt: skip
     assert status == 0, err
     assert f"Next: helixlm finetune {run_folder}" in out
+    assert "; by counting: single tokens " in out  # as on the page
     assert (run_folder / "report.html").exists()
     tune = [x for x in TINY_OPTIONS if x != "--set" and x.startswith("finetune")]
     status, out, err = helixlm(
@@ -312,6 +358,50 @@ def test_methods(helixlm, trained, world, tmp_path):
     assert "Next: the same command with --methods all" in out
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_fine_tuning_that_is_stopped_says_what_comes_next(
+    helixlm, trained, world, tmp_path, monkeypatch, number, status
+):
+    """Stopped in its fourth step; with a save at each evaluation, the last is of step 2."""
+    command = [
+        "finetune", trained, "--train", world.task("promoter", "train"), "--device", "cpu",
+        "--test", world.task("promoter", "test"),
+        *[x for key, value in TINY.items() if key.startswith("finetune")
+          for x in ("--set", f"{key}={value}")],
+    ]  # fmt: skip
+    real = finetune.learning_rate
+    stops = []
+
+    def stopping(step, **options):
+        if step == 3:
+            stops.append(step)
+            os.kill(os.getpid(), number)
+        return real(step, **options)
+
+    monkeypatch.setattr(finetune, "learning_rate", stopping)
+    before = signal.getsignal(number)
+    for name, more in (("one", ()), ("two", ("--seeds", 0, 1))):
+        for seconds, said in (
+            (60.0, "begins this training anew"),
+            (0.0, "goes on from step 2, the last save"),
+        ):
+            monkeypatch.setattr(finetune, "SAVE_SECONDS", seconds)
+            found, out, err = helixlm(*command, *more, "-o", tmp_path / name)
+            assert found == status, err
+            assert out == f"Stopped by {number.name}: the same command {said}\n"
+    assert stops == [3, 3, 3, 3]
+    assert signal.getsignal(number) == before
+    status, _, err = helixlm("predict", tmp_path / "one", "-i", "a.fa", "-o", tmp_path / "p.csv")
+    assert status == 1
+    assert "fine-tuning that is not finished, so there is no model yet" in err
+    monkeypatch.setattr(finetune, "learning_rate", real)
+    steps = []
+    monkeypatch.setattr(finetune.logger, "info", lambda text, *values: steps.append(text % values))
+    found, out, err = helixlm(*command, "-o", tmp_path / "one")
+    assert found == 0, err
+    assert steps[0] == "resuming at step 2 of 4"
+
+
 def test_regions_of_weight_0_are_left_out(helixlm, world, tmp_path):
     with pysam.FastaFile(str(world.fasta())) as genome:
         lengths = dict(zip(genome.references, genome.lengths, strict=True))
@@ -337,6 +427,7 @@ def test_stage_by_stage_gives_the_same_store(helixlm, world, tmp_path):
     )
     assert status == 0, err
     assert "windows overlap validation windows" in out
+    assert f"; for contained and near ones: helixlm leaks {corpus}\n" in out
     status, out, err = helixlm(
         "tokenizer", "train", "--input", corpus, "--vocab-size", 64, "-o", tokenizer
     )
@@ -355,7 +446,7 @@ def test_stage_by_stage_gives_the_same_store(helixlm, world, tmp_path):
     assert f"Next: helixlm prepare --fasta {world.fasta()} -o corpus" in out
     status, _, err = helixlm("tokenizer", "train", "--input", corpus, "-o", tokenizer)
     assert status == 1
-    assert str(tokenizer) in err
+    assert f"{tokenizer}: holds a tokenizer already (bpe, 64 tokens): use it as it is; to" in err
     status, _, err = helixlm(
         "tokenizer", "encode", tokenizer, "--input", world.fasta(), "-o", tmp_path / "x"
     )
@@ -581,6 +672,11 @@ def test_progress_draws_bars_on_a_terminal(monkeypatch):
         (("tokenizer", "train", "-i", "x", "-o", "t", "--memory", "0GB"), 2, "expected a size"),
         (("tokenizer", "train", "-i", "x", "-o", "t", "--memory", "8iB"), 2, "expected a size"),
         (("tokenizer", "train", "-i", "x", "-o", "t", "--threads", 0), 2, "Invalid value for"),
+        (("tokenizer", "train", "--preset", "ntv2", "-o", "t"), 2, "'--preset': 'ntv2' is not one"),
+        (("prepare", "a.fa", "-o", "c"), 2, "(a.fa): give files of sequence with --fasta"),
+        (("pretrain", "a.fa", "-o", "c"), 2, "(a.fa): give files of sequence with --fasta"),
+        (("tokenizer", "train", "a.fa", "-o", "c"), 2, "(a.fa): give files with --input"),
+        (("leaks", "a", "b"), 2, "Got unexpected extra argument(s) (b)"),
         (("simulate", "--seed", -1, "-o", "w"), 2, "Invalid value for '--seed'"),
         (("demo", "--seed", -1, "-o", "d"), 2, "Invalid value for '--seed'"),
         (("predict", "m", "-i", "x", "-o", "p", "--batch-size", 0), 2, "Invalid value for"),
@@ -665,6 +761,13 @@ def test_what_needs_no_text_is_made_without_one(helixlm, tmp_path, options, said
     folder = tmp_path / "tokenizer"
     status, out, err = helixlm("tokenizer", "train", *options, "-o", folder)
     assert (status, said in out) == (0, True), err
+    again = ("tokenizer", "train", *options, "-o", folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert helixlm(*again)[:2] == (0, out)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    status, _, err = helixlm(*again, "--max-tokens", 77)
+    assert status == 1
+    assert f"{folder}: holds a tokenizer already ({said}), which is another: delete the" in err
     assert f"Next: helixlm tokenizer report {folder} --input CORPUS" in out
     limit = json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"]
     assert limit == {"nt-v2": 2048, "hyenadna": 1026}.get(options[1], 99 if 99 in options else 512)

@@ -1,6 +1,7 @@
 """`helixlm download` as a user meets it; the server and the transfer are tested with the data."""
 
 import functools
+import gzip
 import hashlib
 import http.server
 import threading
@@ -39,7 +40,7 @@ def test_download(helixlm, site, tmp_path):
     assert out.splitlines() == [
         "1 file(s) fetched, 0 there already, 2,000,003 bytes in all",
         f"Wrote {output}/manifest.json",
-        f"Next: helixlm prepare --fasta {output}/FILE -o CORPUS",
+        f"Next: helixlm prepare --sources {output} -o CORPUS",
     ]
     assert "Downloading (MB): done in" in err
     (file,) = read_downloads(output).files
@@ -47,6 +48,49 @@ def test_download(helixlm, site, tmp_path):
     status, out, _ = helixlm("download", tmp_path / "mine.tsv", "-o", output)
     assert status == 0
     assert out.startswith("0 file(s) fetched, 1 there already")
+
+
+FASTA, CDS, VCF = b">a\nACGT\n", b">T1 cds\nATGTAG\n", b"##fileformat=VCFv4.2\n"
+HINTS = [
+    ({"a.fa": ("one", FASTA), "b.2bit": ("two", FASTA), "a.vcf": ("one", VCF)}, "--sources DIR"),
+    ({"a.cds.all.fa": ("one", CDS), "b.cds.fa": ("two", CDS)}, "--recipe book --sources DIR"),
+    ({"a.cds.all.fa": ("one", CDS), "b.fa": ("two", FASTA)}, "--sources DIR"),
+    ({"a.bcf": ("one", VCF)}, "--fasta GENOME --vcf DIR/a.bcf"),
+    (
+        {
+            f"{name}.vcf.gz{end}": ("one", gzip.compress(VCF))
+            for name in "ab"
+            for end in ("", ".tbi")
+        },
+        "--fasta GENOME --vcf DIR/*.vcf.gz",
+    ),
+    ({"a.vcf": ("one", VCF), "b.bcf": ("one", VCF)}, "--fasta GENOME --vcf DIR/a.vcf DIR/b.bcf"),
+]
+
+
+@pytest.mark.parametrize(("files", "options"), HINTS)
+def test_the_next_step_is_one_that_works(helixlm, site, tmp_path, files, options):
+    rows = ["name\turl\tspecies"]
+    for name, (species, content) in files.items():
+        (tmp_path / "site" / name).write_bytes(content)
+        rows.append(f"{name}\t{site}/{name}\t{species}")
+    (tmp_path / "mine.tsv").write_text("\n".join([*rows, ""]))
+    status, out, err = helixlm("download", tmp_path / "mine.tsv", "-o", tmp_path / "out")
+    assert status == 0, err
+    expected = options.replace("DIR", str(tmp_path / "out"))
+    assert out.splitlines()[-1] == f"Next: helixlm prepare {expected} -o CORPUS"
+
+
+def test_the_next_step_where_a_list_is_needed(helixlm, site, tmp_path):
+    for name in ("a.fa", "b.fa"):
+        (tmp_path / "site" / name).write_bytes(FASTA)
+    rows = [f"{name}\t{site}/{name}.fa\talba\t{name}1" for name in "ab"]
+    text = "\n".join(["name\turl\tspecies\tassembly", *rows, ""])
+    (tmp_path / "mine.tsv").write_text(text)
+    _, out, _ = helixlm("download", tmp_path / "mine.tsv", "-o", tmp_path / "out")
+    said = out.splitlines()[-1]
+    assert said.startswith("Next: helixlm prepare --sources LIST.yaml -o CORPUS, as ")
+    assert "found sequence of more than one assembly (a1: a.fa; b1: b.fa), expected one" in said
 
 
 def test_species_that_are_left_out_are_said(helixlm, site, tmp_path):

@@ -43,7 +43,13 @@ def test_a_corpus(helixlm, tmp_path):
             "kind", "overlapping", "identical", "reverse", "contained", "near", "windows",
         ]  # fmt: skip
         assert lines[1].split() == ["overlapping", "0", "0"]
-        assert lines[-1].startswith("leaks: " if copies else "clean: no leaks among ")
+        if copies:
+            *_, verdict, following = lines
+            assert verdict.startswith("leaks: ")
+            assert following.startswith("Next: write the corpus anew with --set split.by=group, ")
+            assert "--set duplicates.remove=near" in following
+        else:
+            assert lines[-1].startswith("clean: no leaks among ")
         assert ("training chr1:3" in out) == bool(copies)
 
 
@@ -59,10 +65,17 @@ def test_files(helixlm, tmp_path):
     assert status == 3, err
     assert "overlapping" not in out
     assert "training train.csv:3 is the reverse complement of validation r1" in out
-    assert out.splitlines()[-1] == (
-        "leaks: 1 of 3 (33 %) training and 1 of 2 (50 %) validation windows"
-    )
+    verdict, following = out.splitlines()[-2:]
+    assert verdict == "leaks: 1 of 3 (33 %) training and 1 of 2 (50 %) validation windows"
+    assert following.startswith("Next: take out of training the sequences that are like one of")
     assert helixlm("leaks", "--train", more, "--validation", test)[0] == 0
+    short = write(tmp_path / "short.fa", {"r4": "ACGTTGCA", "r5": random_dna("d", 50)})
+    status, out, _ = helixlm("leaks", "--train", short, "--validation", test)
+    assert status == 4
+    assert out.splitlines()[-1] == (
+        "unclear: no leaks found among 2 training and 2 validation windows (1 training windows "
+        "hold no k-mer (too short, or too much N): they may be contained or near)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,6 +85,14 @@ def test_what_to_compare_must_be_said_once(helixlm, arguments):
     status, _, err = helixlm("leaks", *arguments)
     assert status == 1
     assert "leaks: expected a corpus, or both --train and --validation" in err
+
+
+def test_of_a_run_the_corpus_inside_is_named(helixlm, tmp_path):
+    (tmp_path / "run" / "corpus").mkdir(parents=True)
+    (tmp_path / "run" / "corpus" / "manifest.json").touch()
+    status, _, err = helixlm("leaks", tmp_path / "run")
+    assert status == 1
+    assert f"run: a run, expected a corpus: give the one inside, {tmp_path}/run/corpus" in err
 
 
 def test_a_missing_file_is_one_line_and_status_1(helixlm, tmp_path):

@@ -175,8 +175,8 @@ def test_windows_of_coding_sequences(splice):
     (record,) = splice(gff_files.ENSEMBL, "1")
     unplaced = CodingSequence("x", "", None, None, "", "", "", "", "", "", "ATGTAA")
     assert list(coding_windows([record, unplaced])) == [
-        ("1", 14, 47, record.sequence, "-"),
-        ("x", 0, 6, "ATGTAA", "+"),
+        ("1", 14, 47, record.sequence, "-", "ENST01.2"),
+        ("x", 0, 6, "ATGTAA", "+", "x"),
     ]
 
 

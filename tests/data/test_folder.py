@@ -18,6 +18,7 @@ from helixlm.data.folder import (
     new_folder,
     read_manifest,
     refuse_differences,
+    refuse_existing,
     write_manifest,
 )
 from helixlm.errors import StateError
@@ -63,12 +64,17 @@ def test_after_an_error_nothing_is_left(tmp_path, error):
 def test_what_is_there_is_not_touched(tmp_path):
     (tmp_path / "box").mkdir()
     (tmp_path / "box" / "mine").touch()
-    with pytest.raises(StateError, match="the folder is not empty and holds no finished result"):
+    with pytest.raises(StateError, match=r"the folder is not empty \(it holds mine\): delete it"):
         new_folder(tmp_path / "box").__enter__()
+    (tmp_path / "many").mkdir()
+    for name in "ecbda":
+        (tmp_path / "many" / name).touch()
+    with pytest.raises(StateError, match=r"\(it holds a, b, c and 2 more\)"):
+        refuse_existing(tmp_path / "many")
     (tmp_path / "file").touch()
     with pytest.raises(StateError, match="expected a folder to write, found a file"):
         new_folder(tmp_path / "file").__enter__()
-    assert names(tmp_path) == ["box", "file"]
+    assert names(tmp_path) == ["box", "file", "many"]
 
 
 def test_another_run_that_finishes_first_wins(tmp_path):

@@ -1,6 +1,7 @@
 """What is held out: contigs, blocks and groups of blocks."""
 
 import itertools
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -125,6 +126,44 @@ def test_one_block_in_every_run_is_held_out(contigs, fraction, seed):
     assert 0 < sum(flags) < len(flags)
 
 
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1000, 20_000_000), st.sampled_from([0.05, 0.1, 0.2, 0.5]), st.integers(0, 9))
+def test_the_length_of_blocks_that_is_suggested_gives_the_share_that_is_asked_for(
+    length, fraction, seed
+):
+    contigs = {"chr": length}
+    with pytest.raises(SplitError, match="at least 2 contigs") as caught:
+        assign(contigs, SplitConfig(validation_fraction=fraction), seed)
+    [options] = re.findall(r"\(--set (.*)\)", str(caught.value))
+    given = dict(option.removeprefix("split.").split("=") for option in options.split())
+    config = SplitConfig.model_validate({**given, "validation_fraction": fraction})
+    assignment = assign(contigs, config, seed)
+    block_bp = assignment.block_bp
+    held_out = sum(
+        min(block_bp, length - i * block_bp)
+        for i, flag in enumerate(assignment.validation["chr"])
+        if flag
+    )
+    assert 1 / 1.5 <= held_out / length / fraction <= 1.5
+
+
+def test_a_share_that_is_not_the_one_asked_for_is_told(caplog):
+    """Escherichia coli has 5 blocks of 1 Mbp, of which one is held out."""
+    coli = {"U00096.3": 4_641_652}
+    assign(coli, SplitConfig(by="block"), seed=0)
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert warning == (
+        "split by block: validation gets 22 % of the bases, not the 10 % asked for, because there "
+        "are 5 blocks of 1,000,000 bp only: choose smaller ones, such as "
+        "--set split.block_bp=200000"
+    )
+    caplog.clear()
+    assign(coli, SplitConfig(by="block", block_bp=200_000), seed=0)
+    assert not caplog.records
+    with pytest.raises(SplitError, match=r"found 1 in chrI: .*--set split\.block_bp=2000\Z"):
+        assign({"chrI": 50_000}, SplitConfig(by="block"), seed=0)
+
+
 def test_blocks_and_intervals_across_them():
     contigs = {"a": 1000, "b": 950}
     assignment = assign(contigs, SplitConfig(by="block", block_bp=100), seed=1)
@@ -158,7 +197,7 @@ def test_gaps_are_not_held_out(seed):
     assert block_bases["a"][flags["a"].index(1)] >= 90
     assert flags["b"] == b"\0"
     with pytest.raises(
-        SplitError, match=r"expected at least 2 blocks of 100 bp .* found 0 in a, b"
+        SplitError, match=r"expected at least 2 blocks of 100 bp .* found 0 in a, b: give sequence"
     ):
         assign(contigs, config, seed, {"a": [0] * 22, "b": [0]})
 

@@ -1,5 +1,6 @@
 """VCF files, genomes and haplotypes for the tests: written by hand, or by other programs."""
 
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ HEADER = """##fileformat=VCFv4.3
 ##INFO=<ID=SVINSSEQ,Number=.,Type=String,Description="Inserted sequence">
 ##INFO=<ID=SEQ,Number=.,Type=String,Description="Inserted sequence">
 ##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">
+##FILTER=<ID=low,Description="Low quality">
+##FILTER=<ID=deep,Description="Too many reads">
 """
 
 
@@ -28,14 +31,18 @@ class Genome:
         return np.frombuffer(self.texts[contig].encode(), dtype=np.uint8)
 
 
-def vcf_text(contigs: dict[str, int], samples: list[str], rows: list[tuple]) -> str:
-    """Return a VCF file; a row is contig, POS (1-based), REF, ALT, INFO and genotypes."""
+def vcf_text(contigs: dict[str, int], samples: list[str], rows: list[tuple], filters=()) -> str:
+    """Return a VCF file; a row is contig, POS (1-based), REF, ALT, INFO and genotypes.
+
+    `filters` has the FILTER of the first rows; that of others is ``.``.
+    """
     lines = [f"##contig=<ID={name},length={length}>" for name, length in contigs.items()]
     columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO"]
     columns += ["FORMAT", *samples] if samples else []
     lines.append("\t".join(columns))
-    for contig, position, ref, alt, info, *genotypes in rows:
-        fields = [contig, str(position), ".", ref, alt, ".", ".", info]
+    for row, passed in zip(rows, chain(filters, repeat(".")), strict=False):
+        contig, position, ref, alt, info, *genotypes = row
+        fields = [contig, str(position), ".", ref, alt, ".", passed, info]
         lines.append("\t".join(fields + (["GT", *genotypes] if genotypes else [])))
     return HEADER + "\n".join(lines) + "\n"
 

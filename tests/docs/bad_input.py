@@ -105,6 +105,8 @@ MANY = vcf(*((position, "A", "0|0") for position in range(1, 100)))
 SNV = (10, "A", "0|1")
 WITH_SNV = [CHR17, changed(9, 10, "A")]
 CDS = "chr17 . CDS 1 9 . + 0 ID=one"
+START = "chr17 . mRNA 31 90 . + . ID=one"
+START_OF_CHR2 = "chr2 . mRNA 31 90 . + . ID=other"
 
 REFUSED = {
     "FASTA: no such file": Refused({"genome.fa": None}),
@@ -280,11 +282,35 @@ ACCEPTED = {
     "VCF: a symbolic allele without END": Accepted(
         people((10, "<DEL>", "0|1", None, "SVLEN=-3")), [CHR17] * 2, {"no_end": 1}
     ),
+    "VCF: a FILTER that is not PASS": Accepted(
+        {"people.vcf": vcf(SNV).replace(b"\t.\t.\tGT", b"\tlow\t.\tGT")},
+        [CHR17] * 2,
+        {"filtered": 1},
+        ("variants.genotypes.filters=pass",),
+    ),
     "GFF3: some contigs that the genome lacks": Accepted(
         genes(CDS, "chr2 . CDS 1 9 . + 0 ID=two", "chr5 . CDS 1 9 . + 0 ID=three"),
         [CHR17[:9]],
-        {"no_feature": 222},
+        {"no_feature": 222, "no_contig": 1},
         CODING,
         said="what lies on 1 of 3 contigs is left out, as the genome lacks them: no contig 'chr5'",
+    ),
+    "GFF3: features without a strand": Accepted(
+        genes(START, "chr17 . mRNA 60 70 . . . ID=two", START_OF_CHR2),
+        [CHR17[20:40]],
+        {"no_feature": 200, "no_strand": 1},
+        STARTS,
+    ),
+    "GFF3: windows that would leave their contig": Accepted(
+        genes(START, "chr17 . mRNA 5 70 . + . ID=two", START_OF_CHR2),
+        [CHR17[20:40]],
+        {"no_feature": 200, "off_contig": 1},
+        STARTS,
+    ),
+    "GFF3: two features with one window": Accepted(
+        genes(START, "chr17 . mRNA 31 70 . + . ID=two", START_OF_CHR2),
+        [CHR17[20:40]],
+        {"no_feature": 200, "shared": 1},
+        STARTS,
     ),
 }

@@ -13,12 +13,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
 
 import helixlm
 from helixlm.cli.main import app, repeat_options, run
+from helixlm.data import windows
 from helixlm.data.simulate import small_config
 from helixlm.recipes.load import list_recipes, load_recipe
 
@@ -223,10 +225,37 @@ def test_file_tree_of_the_readme_is_complete():
     assert named == present
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_where_make_puts_the_command_is_said():
+    """In the page, and by `make demo` behind the last line of the demo, which names a command."""
+    for command in ("source .venv/bin/activate", ".venv/bin/helixlm"):
+        assert command in (ROOT / "README.md").read_text()
+    shown = subprocess.run(
+        ["make", "--dry-run", "--always-make", "demo"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert shown[-2] == ".venv/bin/helixlm demo -o demo"
+    assert "source .venv/bin/activate, or write .venv/bin/helixlm in place of" in shown[-1]
+
+
 def test_recipes_of_the_readme_are_all():
     rows = (ROOT / "README.md").read_text().partition("| recipe | what it is |")[2]
     names = [row.split("|")[1] for row in rows.partition("\n\n")[0].splitlines()[2:]]
     assert sorted(re.findall("`([^`]+)`", " ".join(names))) == sorted(list_recipes())
+
+
+def test_choices_of_n_and_iupac_are_those_of_the_settings():
+    text = (ROOT / "docs" / "corpora.md").read_text().partition("| kind | `n` | `iupac` |\n")[2]
+    rows = [row.strip("| ").split(" | ") for row in text.partition("\n\n")[0].splitlines()[1:]]
+    found = {kind.strip("`"): cells for kind, *cells in rows}
+    kinds = [kind for kind in vars(windows).values() if hasattr(kind, "model_fields")]
+    assert set(found) == {kind.model_fields["kind"].default for kind in kinds}
+    for kind in kinds:
+        cells = found[kind.model_fields["kind"].default]
+        for cell, name in zip(cells, ("n", "iupac"), strict=True):
+            said = re.findall("`([^`]+)`", cell)
+            field = kind.model_fields.get(name)
+            assert sorted(said) == sorted(get_args(field.annotation) if field else [])
+            assert not field or said[0] == field.default
 
 
 def test_functions_of_the_python_page_are_all():
@@ -281,6 +310,7 @@ def test_numbers_are_filled_from_a_demo(demo):
     assert found["steps"] == "6"
     assert found["contigs"] == "3"
     assert found["test_contigs"] == "chr2"
+    assert "; counting single tokens gives " in found["headline"]
     text = "It took <!-- demo:steps -->?<!-- /demo --> steps.\n<!-- demo:curve -->?<!-- /demo -->\n"
     filled = script.fill(text, found)
     assert "took <!-- demo:steps -->6<!-- /demo --> steps" in filled

@@ -105,6 +105,17 @@ def unfinished():
     helixlm.load("run")
 
 
+def unfinished_classifier():
+    Path("tuned").mkdir()
+    Path("tuned/finetune.json").write_text("{}")
+    helixlm.load("tuned")
+
+
+def variants():
+    Path("people.vcf").write_text("##fileformat=VCFv4.2\n")
+    helixlm.predict("run", "people.vcf", "scores.csv")
+
+
 def damaged_checkpoints():
     cut("checkpoints/*/model.safetensors")
     resume()
@@ -113,6 +124,11 @@ def damaged_checkpoints():
 def damaged_model():
     cut("model/model.safetensors")
     helixlm.load("run")
+
+
+def corpus_of_others():
+    overrides = [*TINY, "split.validation_contigs=[chr1]"]
+    helixlm.pretrain("demo", "other", corpus="run/corpus", overrides=overrides, device="cpu")
 
 
 def not_a_number():
@@ -152,20 +168,25 @@ CASES = {
         GENOME[:4000], "genome.fa", "split.by=block", "split.block_bp=50000"
     ),
     "neither FASTA nor corpus": lambda: helixlm.pretrain("demo", "new"),
+    "a corpus, and settings that are not its own": corpus_of_others,
     "an unknown recipe": lambda: helixlm.load_recipe("mine"),
     "a setting that does not exist": lambda: helixlm.load_recipe("demo", ["train.step=4"]),
     "BPE dropout without byte pairs": lambda: helixlm.load_recipe(
         "demo", ["batches.bpe_dropout=0.1", "tokenizer.kind=char"]
     ),
+    "fewer steps than the warm-up has": lambda: helixlm.load_recipe("demo", ["train.steps=20"]),
     "a device that is not there": lambda: helixlm.finetune("run", train="t.csv", device="gpu"),
     "RUN with other settings": lambda: resume("train.lr=0.5"),
     "RUN with other data": other_data,
     "RUN in use": in_use,
     "RUN that is not finished": unfinished,
+    "fine-tuning that is not finished": unfinished_classifier,
+    "variants in place of sequences": variants,
     "all checkpoints damaged": damaged_checkpoints,
     "a damaged model": damaged_model,
     "a loss that is not a number": not_a_number,
     "labels: no column sequence": lambda: finetune(ROWS, header="seq,label"),
+    "labels: FASTA in place of a table": lambda: finetune(["ACGT"], header=">one"),
     "labels: no label in a row": lambda: finetune([ROWS[0], "ACGT,"]),
     "labels: no sequence in a row": lambda: finetune([ROWS[0], ",yes"]),
     "labels: only one kind": lambda: finetune(ROWS[:8:2]),

@@ -175,7 +175,7 @@ def test_what_is_read_all_the_same(what, capsys, caplog):
     assert windows() == expected
     [source] = json.loads(Path("corpus/manifest.json").read_text())["sources"]
     tally = source["tallies"]["train"]
-    found = tally["dropped"] | tally["skipped_variants"]
+    found = tally["dropped"] | tally["skipped_variants"] | tally["lost_features"]
     assert {reason: count for reason, count in found.items() if count} == left_out
     assert table()[what]
 

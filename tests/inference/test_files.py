@@ -6,7 +6,7 @@ import gzip
 import numpy as np
 import pytest
 
-from helixlm.errors import InputError
+from helixlm.errors import InputError, StateError
 from helixlm.inference import classify, encode_rows, files, load, masked_probabilities, predict
 from helixlm.inference.rows import TooLongError
 from helixlm.rng import CounterRng
@@ -145,10 +145,9 @@ def test_too_long_for_a_classifier(classifier_folder, tmp_path, caplog):
     assert rows == same
 
 
-def test_errors_leave_the_old_table(classifier_folder, tmp_path):
+def test_errors_leave_no_table(classifier_folder, tmp_path):
     loaded = load(classifier_folder)
     output = tmp_path / "out.csv"
-    output.write_text("old")
     for content, message in [
         ("sequence\nACGT\nAC-T\n", r"in\.csv:3: letter '-' at position 3"),
         ("sequence,x\nACGT,1\n,1\n", r"in\.csv:3: no sequence"),
@@ -161,4 +160,22 @@ def test_errors_leave_the_old_table(classifier_folder, tmp_path):
             predict(loaded, source, output)
     with pytest.raises(InputError, match="input and output are the same file"):
         predict(loaded, source, source)
+    assert not output.exists()
+
+
+def test_a_table_that_is_there_is_never_overwritten(classifier_folder, tmp_path):
+    output = tmp_path / "out.csv"
+    output.write_text("old")
+    with pytest.raises(StateError, match=r"out\.csv: exists already: delete it or choose another"):
+        predict(load(classifier_folder), fasta(tmp_path / "in.fa", {"a": "ACGT"}), output)
     assert output.read_text() == "old"
+
+
+@pytest.mark.parametrize("packed", [lambda text: text, gzip.compress])
+@pytest.mark.parametrize("content", [b"##fileformat=VCFv4.2\n#CHROM\n", b"BCF\x02\x02"])
+def test_variants_are_not_scored_yet(classifier_folder, tmp_path, content, packed):
+    source = tmp_path / "people.vcf"
+    source.write_bytes(packed(content))
+    with pytest.raises(InputError, match=r"found variants .* variants are not scored yet: give"):
+        predict(load(classifier_folder), source, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()

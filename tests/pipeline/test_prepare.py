@@ -6,13 +6,22 @@ import threading
 
 import pytest
 
+from helixlm.data import unfinished
 from helixlm.data.corpus.base import open_corpus
+from helixlm.data.corpus.prepare import prepare_corpus
+from helixlm.data.folder import MANIFEST
 from helixlm.data.formats.fasta import FastaError
+from helixlm.data.sources import Source
+from helixlm.data.splits import SplitConfig
+from helixlm.data.windows import FixedWindows
 from helixlm.errors import InputError, StateError
-from helixlm.pipeline.prepare import prepare, train_tokenizer, training_sequences
+from helixlm.pipeline.prepare import PAGE, TEXT, prepare, train_tokenizer, training_sequences
+from helixlm.report.corpus import describe_corpus, render_corpus
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import TokenizerConfig
 from helixlm.tokenizers.bpe_train import train_bpe, train_bpe_by_parts
+
+WINDOWS = ["windows.kind=fixed", "windows.length_bp=100"]
 
 
 def letters(seed, count):
@@ -62,6 +71,41 @@ def test_a_corpus_gives_its_training_windows(world, tmp_path):
     assert len(found) > 2
 
 
+@pytest.mark.parametrize("instant", ["sync_tree", "sync_path"])
+def test_a_corpus_has_its_page_from_the_first_instant(tmp_path, monkeypatch, instant):
+    """Killed when all is written, and when the folder has got its name; then begun again."""
+    (tmp_path / "a.fa").write_text(f">chr1\n{letters(2, 3000)}\n>chr2\n{letters(3, 900)}\n")
+
+    def made(name):
+        options = [*WINDOWS, "split.validation_contigs=[chr2]"]
+        prepare("demo", tmp_path / name, fasta=[tmp_path / "a.fa"], overrides=options)
+        return {file: (tmp_path / name / file).read_bytes() for file in (PAGE, TEXT, MANIFEST)}
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(unfinished, instant, lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        made("killed")
+    assert (tmp_path / "killed").exists() == (instant == "sync_path")
+    if instant == "sync_path":
+        assert {PAGE, TEXT} < {path.name for path in (tmp_path / "killed").iterdir()}
+    assert made("killed") == made("whole")
+    # As whoever opens it reads it, whether it was just made or was there.
+    manifest = open_corpus(tmp_path / "whole").manifest
+    assert (tmp_path / "whole" / TEXT).read_text() == describe_corpus(manifest) + "\n"
+    assert (tmp_path / "whole" / PAGE).read_text() == render_corpus(manifest)
+
+
+def test_a_corpus_without_a_page_gets_one(tmp_path):
+    (tmp_path / "a.fa").write_text(f">chr1\n{letters(2, 3000)}\n>chr2\n{letters(3, 900)}\n")
+    windows = FixedWindows(length_bp=50)
+    split = SplitConfig(validation_contigs=("chr2",))
+    source = Source(fasta=tmp_path / "a.fa")
+    manifest = prepare_corpus([source], tmp_path / "c", windows=windows, split=split)
+    assert not (tmp_path / "c" / PAGE).exists()
+    options = [*WINDOWS, "windows.length_bp=50", "split.validation_contigs=[chr2]", "seed=0"]
+    prepare("demo", tmp_path / "c", fasta=[tmp_path / "a.fa"], overrides=options)
+    assert (tmp_path / "c" / PAGE).read_text() == render_corpus(manifest)
+
+
 def test_a_pipe_is_taken_for_fasta(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -104,6 +148,31 @@ def test_a_genome_without_a_soft_mask_has_no_repeats_to_leave_out(tmp_path, capl
         overrides = [*kind, "split.block_bp=1000"]
         prepare("dnagrinder", tmp_path / name, fasta=[tmp_path / f"{name}.fa"], overrides=overrides)
         assert ("no base is in lower case" in caplog.text) == (name == "upper")
+
+
+@pytest.mark.parametrize(
+    ("bases_of_n", "settings", "advice"),
+    [
+        (6000, "kind=pieces overlap_bp=0 chunk_bp=1000", "--set windows.n=drop (windows.max_n_f"),
+        (6000, "kind=fixed length_bp=1000 n=keep", "--set windows.n=drop (windows.max_n_fraction"),
+        (6000, "kind=fixed length_bp=1000 max_n_fraction=1", "max_n_fraction (now 1)"),
+        (6000, "kind=dnabert n=keep", "--set windows.n=split"),
+        (4000, "kind=pieces overlap_bp=0 chunk_bp=1000", None),
+        (6000, "kind=pieces overlap_bp=0 chunk_bp=1000 n=drop", None),
+    ],
+)
+def test_windows_that_are_mostly_n(tmp_path, caplog, bases_of_n, settings, advice):
+    text = "N" * bases_of_n + letters("known", 10_000 - bases_of_n)
+    (tmp_path / "in.fa").write_text(f">one\n{text}\n>two\n{text}\n")
+    overrides = [f"windows.{setting}" for setting in settings.split()]
+    prepare("tinydnabert", tmp_path / "out", fasta=[tmp_path / "in.fa"], overrides=overrides)
+    warnings = [r.getMessage() for r in caplog.records if "are N" in r.getMessage()]
+    if advice is None:
+        assert not warnings
+    else:
+        [warning] = warnings
+        assert warning.startswith("60.0 % of the letters in the windows are N, from which nothing")
+        assert advice in warning
 
 
 def test_iterative_takes_each_file_as_a_part(tmp_path):

@@ -5,8 +5,11 @@ import fcntl
 import html
 import json
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
@@ -23,6 +26,7 @@ from helixlm.data.store import open_store
 from helixlm.errors import InputError, StateError
 from helixlm.pipeline.prepare import prepare
 from helixlm.pipeline.pretrain import pretrain
+from helixlm.pipeline.progress import Silent
 from helixlm.pipeline.report import write_run_report
 from helixlm.recipes.load import load_recipe
 from helixlm.tokenizers.hf import load_tokenizer
@@ -251,6 +255,39 @@ def test_the_recipe_of_a_run_on_a_corpus_is_the_one_that_made_the_corpus(world, 
     assert same.manifest.corpus_sha256 == corpus.manifest.corpus_sha256
 
 
+def test_settings_that_a_corpus_contradicts_are_refused(world, tmp_path, caplog):
+    pieces = ["windows.kind=pieces", "windows.chunk_bp=300", "windows.overlap_bp=10"]
+    corpus = prepare("demo", tmp_path / "corpus", fasta=[world.fasta()], overrides=pieces)
+    [drawn] = corpus.manifest.validation_contigs
+    [other, *_] = corpus.manifest.inputs[0].contigs.keys() - {drawn}
+    for given, there in (
+        (f"split.validation_contigs=[{other}]", f"split.validation_contigs is ['{drawn}'] there"),
+        ("split.by=block", "split.by is contig there"),
+        ("windows.max_bp=300", "windows.max_bp is None there"),
+        ("windows.kind=coding", "windows.kind is pieces there"),
+        ("duplicates.remove=exact", "duplicates.remove is None there"),
+        ("weights.contigs.chrM=0", "weights.contigs.chrM is None there"),
+        ("variants={draws: 2}", "variants.draws is 1 there"),
+    ):
+        with pytest.raises(InputError) as caught:
+            pretrain("demo", tmp_path / "run", corpus=corpus.path, overrides=[given])
+        assert str(caught.value) == (
+            f"{corpus.path}: a corpus that was made with other settings than those given: {there}. "
+            "Leave them out, or make a corpus with them (helixlm prepare)"
+        )
+    assert not (tmp_path / "run").exists()
+    caplog.set_level("INFO")
+    true = [*pieces, "split.by=contig", f"split.validation_contigs=[{drawn}]", *TINY]
+    for settings, said in ((true, f"['{drawn}'] -> []"), (TINY, "tinydnabert -> pieces")):
+        caplog.clear()
+        shown = tmp_path / str(len(settings))
+        made = pretrain("demo", shown, corpus=corpus.path, overrides=settings, device="cpu")
+        assert made.training.finished
+        [line] = (r.getMessage() for r in caplog.records if "of its own" in r.getMessage())
+        assert said in line
+        assert "None" not in line
+
+
 @pytest.mark.parametrize("kind", ["cds", "dataset"])
 def test_a_run_on_coding_sequences_or_a_dataset(tmp_path, kind):
     records = [
@@ -292,6 +329,63 @@ def test_a_run_that_draws_its_windows(world, tmp_path):
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in weights.items())
     with pytest.raises(StateError, match=r"batches.jitter_bp: 40 -> 30"):
         again(None, world, made.run, *settings, "batches.jitter_bp=30")
+
+
+class Stopper(Silent):
+    """Does something at a step of the training."""
+
+    def __init__(self, step, action):
+        self.step, self.action = step, action
+
+    @contextmanager
+    def training(self, title, total):
+        yield lambda step, *_: step == self.step and self.action()
+
+
+def broken_off():
+    raise RuntimeError("broken off")
+
+
+def test_a_run_on_haplotypes_with_jitter_that_is_stopped_is_the_run_that_was_not(world, tmp_path):
+    held_out = ", ".join(world.contigs_of_split("test"))
+    windows = ("kind=pieces", "chunk_bp=150", "overlap_bp=20")
+    cut = [*(f"windows.{x}" for x in windows), f"split.validation_contigs=[{held_out}]"]
+    corpus = prepare(
+        "demo", tmp_path / "corpus", fasta=[world.fasta()], vcf=[world.vcf], overrides=cut
+    )
+    rows = list(corpus.iter_windows("train"))
+    people = {(row.sample, row.haplotype) for row in rows}
+    assert people == {(f"alba_0{i}", haplotype) for i in range(1, 5) for haplotype in (1, 2)}
+    assert len({len(row.sequence) - (row.end - row.start) for row in rows}) > 5  # indels
+    drawn = ("packing=drawn", "drawn_bp=150", "jitter_bp=40", "reverse_complement=0.5")
+    overrides = [*TINY, *(f"batches.{x}" for x in drawn), "train.num_workers=0"]
+
+    def train(name, report=None):
+        return pretrain(
+            "demo",
+            tmp_path / name,
+            corpus=corpus.path,
+            overrides=overrides,
+            device="cpu",
+            report=report,
+        )
+
+    whole = train("whole")
+    checkpoints = tmp_path / "stopped" / "checkpoints"
+    with pytest.raises(RuntimeError, match="broken off"):
+        train("stopped", Stopper(8, broken_off))
+    assert {path.name for path in checkpoints.iterdir()} == {"step-00000006"}
+    terminate = partial(signal.raise_signal, signal.SIGTERM)
+    assert train("stopped", Stopper(10, terminate)).training.stopped_by == "SIGTERM"
+    assert (checkpoints / "step-00000010").exists()
+    assert train("stopped").training.step == whole.training.step == 12
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        one, two = (
+            load_file(tmp_path / run / "checkpoints" / "step-00000012" / name)
+            for run in ("whole", "stopped")
+        )
+        assert one.keys() == two.keys()
+        assert all(torch.equal(tensor, two[key]) for key, tensor in one.items())
 
 
 def test_drawn_windows_with_bpe_dropout_keep_validation_and_baselines(world, tmp_path):

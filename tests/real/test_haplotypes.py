@@ -24,6 +24,7 @@ SYMBOLIC = "1000G_HG02102_GRCh37_chr21_symbolic_SVs.vcf.gz"
 SITES = "1000G_sites_GRCh37_chr20_1-2M.vcf.gz"
 SITES_FASTA = "GRCh37_chr20_1-2M.fa.gz"
 CHR21_BP = 48_129_895  # GRCh37
+COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
 
 class Genome:
@@ -135,37 +136,111 @@ def test_soft_masked_haplotypes_are_those_of_bcftools(data, tmp_path, contig):
     compare(genome, vcf, window, tmp_path, samples)
 
 
-def test_every_record_with_structural_variants_is_applied_or_counted(data):
-    path = data / "haplotypes" / SYMBOLIC
+def kind_of(ref, alt):
+    """What an allele that is spelled out is: an INS or a DEL differs by one stretch alone."""
+    if len(ref) == len(alt):
+        return "SNV" if sum(x != y for x, y in zip(ref, alt, strict=True)) == 1 else "MNV"
+    short, long = sorted((ref, alt), key=len)
+    gap = len(long) - len(short)
+    if not any(long[:i] + long[i + gap :] == short for i in range(len(short) + 1)):
+        return "DELINS"
+    return "INS" if long == alt else "DEL"
+
+
+def plain_haplotype(text, records, number):
+    """Join a haplotype from pieces of text; return it, and what was applied and what was not."""
+    pieces, done, counts = [], 0, Counter()
+    end, inserted = 0, False  # of the last allele that was applied
+    for start, stop, ref, alts, genotype in records:
+        if not genotype[number]:
+            continue
+        alt = alts[genotype[number] - 1]
+        symbol = alt.strip("<>").partition(":")[0]
+        kind = {"CN0": "CNV", "CN2": "CNV"}.get(symbol, symbol)
+        behind, after = text[start + 1 : stop], start + 1
+        if symbol == "INS":
+            counts["no_sequence"] += 1
+            continue
+        if symbol in ("CN0", "DEL"):
+            new, after = "", stop
+        elif symbol in ("CN2", "DUP"):
+            new = behind
+        elif symbol == "INV":
+            new, after = behind.translate(COMPLEMENT)[::-1], stop
+        else:
+            assert set(alt) <= set("ACGT"), alt
+            kind, new, after = kind_of(ref, alt), alt[1:], stop
+        anchored = kind not in ("SNV", "MNV", "DELINS") and (symbol != alt or ref[0] == alt[0])
+        if start < end and not (anchored and start + 1 == end and not inserted):
+            counts["overlap"] += 1
+            continue
+        counts[kind] += 1
+        pieces += [text[done : start + 1], new] if anchored else [text[done:start], alt]
+        done = end = after
+        inserted = len(new) > after - start - 1
+    return "".join([*pieces, text[done:]]), counts
+
+
+def chr21_of(path):
+    """Records of the file, and letters drawn at random that fit their REF."""
     letters = np.frombuffer(b"ACGT", dtype=np.uint8)[
         CounterRng("chr21").integers(0, 4, CHR21_BP)
     ].copy()
-    expected = [Counter(), Counter()]
-    for _, position, _, ref, alt, *_, info, genotype in rows(path):
-        start = int(position) - 1
-        letters[start : start + len(ref)] = np.frombuffer(ref.encode(), dtype=np.uint8)
-        alts = [None, *alt.split(",")]
-        assert info == "GT" or info.startswith("GT:")
-        for number, allele in enumerate(genotype.partition(":")[0].split("|")):
-            if allele != "0":
-                expected[number][alts[int(allele)].partition(":")[0].strip("<>")] += 1
+    records = []
+    with pysam.VariantFile(str(path)) as file:
+        for record in file:
+            letters[record.start : record.start + len(record.ref)] = list(record.ref.encode())
+            genotype = record.samples[0]
+            assert genotype.phased
+            records.append((record.start, record.stop, record.ref, record.alts, genotype["GT"]))
+    return letters, records
+
+
+def check_both_haplotypes(path, letters, records):
+    """Compare both haplotypes, letter by letter and count by count, with those of plain text."""
     windows = [Interval("21", a, min(a + 10**6, CHR21_BP)) for a in range(0, CHR21_BP, 10**6)]
-    applied, skipped = [Counter(), Counter()], [Counter(), Counter()]
-    lengths = [0, 0]
-    for person in cohort_haplotypes(path, Genome({"chr21": letters}), windows):
-        for number, haplotype in enumerate(person.haplotypes):
-            applied[number].update(haplotype.applied)
-            skipped[number].update(haplotype.skipped)
-            lengths[number] += len(haplotype.letters)
+    people = list(cohort_haplotypes(path, Genome({"chr21": letters}), windows))
+    text = letters.tobytes().decode()
+    total = Counter()
     for number in (0, 1):
-        print(number, dict(applied[number]), dict(skipped[number]), lengths[number] - CHR21_BP)
-        assert applied[number].total() + skipped[number].total() == expected[number].total()
-        assert skipped[number]["no_sequence"] <= expected[number]["INS"]
-        assert set(skipped[number]) <= {"no_sequence", "overlap"}
-        assert applied[number]["CNV"] <= expected[number]["CN0"] + expected[number]["CN2"]
-        assert applied[number]["INV"] <= expected[number]["INV"]
-    assert (applied[0] + applied[1])["INV"] > 0
-    assert (applied[0] + applied[1])["CNV"] > 0
+        found = [person.haplotypes[number] for person in people]
+        counts = Counter()
+        for haplotype in found:
+            counts.update(haplotype.applied)
+            counts.update(haplotype.skipped)
+        expected, expected_counts = plain_haplotype(text, records, number)
+        print(number, dict(counts), len(expected) - CHR21_BP)
+        assert counts == expected_counts
+        assert "".join(haplotype.sequence for haplotype in found) == expected
+        total += counts
+    return total
+
+
+def test_a_genome_with_structural_variants_has_the_letters_of_plain_text(data):
+    path = data / "haplotypes" / SYMBOLIC
+    counts = check_both_haplotypes(path, *chr21_of(path))
+    assert (counts["INV"], counts["CNV"], counts["no_sequence"]) == (4, 19, 24)
+
+
+def test_its_structural_variants_alone_as_later_panels_name_them(data, tmp_path):
+    """<DEL> for <CN0> and <DUP> for <CN2>, without what overlaps them."""
+    path = data / "haplotypes" / SYMBOLIC
+    with gzip.open(path, "rt") as lines:
+        kept = [line for line in lines if line[0] == "#" or "<" in line.split("\t")[4]]
+    named = "".join(kept).replace("<CN0>", "<DEL>").replace("<CN2>", "<DUP>")
+    vcf = tmp_path / "named.vcf"
+    vcf.write_text(named)
+    letters, records = chr21_of(vcf)
+    counts = check_both_haplotypes(vcf, letters, records)
+    carried = Counter(
+        alts[allele - 1].strip("<>").partition(":")[0]
+        for *_, alts, genotype in records
+        for allele in genotype
+        if allele
+    )
+    carried["no_sequence"] = carried.pop("INS")
+    assert counts == carried
+    assert set(counts) == {"DEL", "DUP", "INV", "no_sequence"}
 
 
 def test_every_site_without_genotypes_is_applied_or_counted(data):

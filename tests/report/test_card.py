@@ -86,7 +86,7 @@ def test_the_tables_say_what_the_manifest_says(corpus):
     manifest = corpus.manifest
     columns, genomes, files, dropped, variants, *_ = tables(render_card(manifest, "o/n"))
     assert [row[0] for row in columns[1:]] == SCHEMA.names == list(COLUMNS)
-    assert columns[7][:2] == ["sample", "string, may be null"]
+    assert columns[8][:2] == ["sample", "string, may be null"]
     assert [row[:4] for row in genomes[1:]] == [
         ["alba", "a1", "plants", "2.0"],
         ["other", "", "", "1.0"],

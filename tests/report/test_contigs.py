@@ -62,6 +62,8 @@ def test_the_shares_are_those_of_the_contigs(found, width):
     for row, contig in zip(rows, found, strict=True):
         lanes = row.findall("rect")
         paths = {path.get("class").split()[1]: path for path in row.iter("path")}
+        # Where there are neither N nor repeats is not drawn as what is in no window.
+        assert [rect.get("class") for rect in lanes] == ["nothing", "frame"]
         for rect, lane in zip(lanes, LANES, strict=True):
             left, top, high = (float(rect.get(name)) for name in ("x", "y", "height"))
             scale = bases_wide / longest

@@ -1,6 +1,9 @@
 """The page of a corpus: strict XML, and its figures are those of the rows."""
 
+import math
 import re
+import statistics
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -13,10 +16,11 @@ from helixlm.data.haplotypes.alleles import SKIP_REASONS
 from helixlm.data.similarity.duplicates import DuplicateConfig
 from helixlm.data.sources import Source
 from helixlm.data.splits import SplitConfig
-from helixlm.data.windows import CodingWindows, FixedWindows
+from helixlm.data.windows import FEATURE_REASONS, CodingWindows, FeatureWindows, FixedWindows
 from helixlm.report.bars import bar_chart, histogram_chart
 from helixlm.report.card import render_card
 from helixlm.report.corpus import describe_corpus, render_corpus
+from helixlm.report.svg import text_width
 
 GENOMES = {
     "one": {"chr1": "ACGTN" * 60 + "acgta" * 40, "chr2": "GGGCC" * 60},
@@ -147,6 +151,38 @@ def test_why_variants_were_left_out_is_said_in_words(corpus):
         assert not re.search("no_sequence|no_end", text)
 
 
+def test_features_without_a_window_are_told(tmp_path):
+    fasta, gff = tmp_path / "a.fa", tmp_path / "a.gff3"
+    fasta.write_text(">a\n" + "ACGTTGCA" * 10 + "\n>b\n" + "CCGAT" * 20 + "\n")
+    places = ["a 30 40 +", "a 3 40 +", "a 5 9 .", "a 78 80 +", "b 30 40 -"]
+    rows = [place.split() for place in places]
+    lines = [
+        f"{name}\t.\tmRNA\t{first}\t{last}\t.\t{strand}\t.\tID={number}"
+        for number, (name, first, last, strand) in enumerate(rows)
+    ]
+    gff.write_text("\n".join(["##gff-version 3", *lines, ""]))
+    manifest = prepare_corpus(
+        [Source(fasta=fasta, gff=gff)],
+        tmp_path / "c",
+        windows=FeatureWindows(upstream_bp=10, downstream_bp=10),
+        split=SplitConfig(validation_contigs=("b",)),
+    )
+    words = FEATURE_REASONS["off_contig"], FEATURE_REASONS["no_strand"]
+    page = ElementTree.fromstring(render_corpus(manifest).partition("\n")[2])
+    cells = [[text_of(cell) for cell in row.iter("td")] for row in page.iter("tr")]
+    i = cells.index([words[0], "2"])
+    assert cells[i + 1] == [words[1], "1"]
+    lines = describe_corpus(manifest).splitlines()
+    i = lines.index(f"  features without a window of their own: 2 {words[0]}")
+    assert lines[i + 1] == f"  features without a window of their own: 1 {words[1]}"
+    assert f"| {words[0]} | 2 |\n| {words[1]} | 1 |" in render_card(manifest, "o/n")
+
+
+def test_where_there_are_no_features_nothing_is_said_of_them(corpus):
+    for text in (render_corpus, describe_corpus, lambda manifest: render_card(manifest, "o/n")):
+        assert "without a window of their own" not in text(corpus.manifest)
+
+
 def test_many_contigs_are_counted_where_they_are_not_named(corpus):
     held_out = tuple(f"chr{number}" for number in range(1000))
     manifest = corpus.manifest.model_copy(
@@ -177,13 +213,25 @@ def test_the_text_has_them_too(corpus):
     assert "windows.length_bp 90" in text
     every = "".join(row.sequence for row in [*rows, *corpus.iter_windows("validation")]).upper()
     assert f"  letters: A {100 * every.count('A') / len(every):.1f} %, C " in text
-    [least, most, half] = re.findall(
-        r"windows of some (\S+) bp to (\S+) bp, half .* of (\S+) bp", text
-    )[0]
-    lengths = sorted(len(row.sequence) for row in [*rows, *corpus.iter_windows("validation")])
-    assert 0.9 * lengths[0] < float(least) <= lengths[0]
-    assert lengths[-1] <= float(most) < 1.1 * lengths[-1]
-    assert float(half) == pytest.approx(lengths[len(lengths) // 2], rel=0.09)
+    lengths = [len(row.sequence) for row in [*rows, *corpus.iter_windows("validation")]]
+    assert len(set(lengths)) > 2
+    mean = f"{statistics.mean(lengths):.1f}"
+    words = f"indows of {min(lengths)} to {max(lengths)} bp, {mean} bp on average"
+    assert f"  w{words}\n" in text
+    assert f"W{words}. Bars show" in text_of(
+        ElementTree.fromstring(render_corpus(corpus.manifest).partition("\n")[2])
+    )
+
+
+def test_windows_of_one_length_have_that_length(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\n" + "ACGTTGCA" * 500 + "\n>b\n" + "CCGAT" * 400 + "\n")
+    manifest = prepare_corpus(
+        [Source(fasta=tmp_path / "a.fa")],
+        tmp_path / "c",
+        windows=FixedWindows(length_bp=1000),
+        split=SplitConfig(validation_contigs=("b",)),
+    )
+    assert "  windows of 1,000 bp\n" in describe_corpus(manifest)
 
 
 def test_bars_are_as_long_as_their_amounts():
@@ -210,6 +258,28 @@ def test_histograms_have_ticks_at_their_places(bins):
     assert 1 <= len(ticks) <= 6
     width = float(svg.get("viewBox").split()[2])
     assert all(0 < float(tick.get("x")) < width for tick in ticks)
+    halves = [(float(tick.get("x")), text_width(tick.text) / 2) for tick in ticks]
+    assert all(x + half < y - other for (x, half), (y, other) in pairwise(halves))
+
+
+def test_lengths_have_ticks_enough_to_read_them():
+    """As of windows of 256 to 1,023 bp, eight bins an octave."""
+    bins = dict.fromkeys(range(64, 80), 1)
+    svg = ElementTree.fromstring(
+        str(
+            histogram_chart(
+                bins, per_octave=8, key="k", title="t", about="b", x_name="length, bp", y_name="y"
+            )
+        )
+    )
+    ticks = [t for t in svg.iter("text") if t.get("class") == "tick middle"]
+    assert [tick.text for tick in ticks] == ["300", "500", "700", "1,000"]
+    places = [float(tick.get("x")) for tick in ticks]
+    logs = [math.log(value) for value in (300, 500, 700, 1000)]
+    steps, expected = ([b - a for a, b in pairwise(values)] for values in (places, logs))
+    assert [step / steps[0] for step in steps] == pytest.approx(
+        [step / expected[0] for step in expected], rel=0.01
+    )
 
 
 def test_windows_that_are_left_out_are_no_bases_in_no_window(tmp_path):

@@ -115,6 +115,24 @@ def test_the_baselines_are_said_as_probabilities():
     )
 
 
+def test_a_baseline_that_is_near_does_not_look_the_same():
+    """As in a demo: 2.586 and 2.592 nats are 7.53 % and 7.49 %."""
+    record = {**check(1, 2.586, 2.893, 2.592), "neighbour_difference_error": 0.0027}
+    record |= {"accuracy": 0.1201, "neighbour_accuracy": 0.1203, "unigram_accuracy": 0.1}
+    (sentence,) = plain_words(make(record))
+    assert "a probability of 7.53 % (1 in 13)" in sentence
+    assert "gives 7.49 %, counting single tokens 5.54 %: the model has learned more" in sentence
+    figures = {figure.name: figure for figure in key_figures(make(record))}
+    probability = figures["Probability of the true token"]
+    assert probability.value == "7.53 %"
+    assert probability.note == "by counting\nneighbours 7.49 %\nsingle tokens 5.54 %"
+    guessed = figures["Masked tokens guessed right"]
+    assert guessed.value == "12.01 %"
+    assert guessed.note == "by counting\nneighbours 12.03 %\nsingle tokens 10.00 %"
+    same = dict.fromkeys(("loss", "unigram_loss", "neighbour_loss"), 2.5)
+    assert "gives 8.2 %, counting single tokens 8.2 %" in plain_words(make({**record, **same}))[0]
+
+
 def test_no_conclusion_without_baselines():
     record = {"kind": "validation", "step": 5, "loss": math.log(4)}
     (sentence,) = plain_words(make(record))

@@ -15,6 +15,7 @@ from helixlm.seq.interval import (
     intersect,
     merge,
     merge_spans,
+    on_circle,
     overlaps,
     reverse_strand,
     subtract,
@@ -153,3 +154,12 @@ def test_reverse_strand_outside_of_the_sequence(start, end):
     message = f"stretch {start} to {end}: expected 0 <= start <= end <= 10, the length"
     with pytest.raises(IntervalError, match=message):
         reverse_strand(start, end, 10)
+
+
+@given(st.integers(1, 20), st.data())
+def test_a_stretch_on_a_circle_holds_the_bases_that_are_counted_round(length, data):
+    start = data.draw(st.integers(0, length - 1))
+    end = data.draw(st.integers(start, 2 * length))
+    found = [base for place in on_circle(start, end, length) for base in range(*place)]
+    assert found == [base % length for base in range(start, end)]
+    assert all(stop <= length for _, stop in on_circle(start, end, length))

@@ -61,6 +61,13 @@ def test_dev_takes_the_labels_of_train(table):
     assert dev.labels.tolist() == [2, 2]
 
 
+def test_fasta_in_place_of_a_table(tmp_path):
+    path = tmp_path / "t.fa"
+    path.write_text(">chr1 some words, and more\nACGT\n")
+    with pytest.raises(InputError, match=r"t\.fa:1: no column 'sequence': .*; this is FASTA, whi"):
+        read_labelled(path)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -24,7 +24,7 @@ from helixlm.tasks.finetune import NonFiniteError, finetune, model_label, task_n
 from helixlm.tasks.metrics import METRICS, score
 from helixlm.tasks.order import BatchOrder
 from helixlm.tasks.outputs import read_predictions
-from helixlm.tasks.state import load_state, save_state
+from helixlm.tasks.state import load_state, save_state, saved_step
 from helixlm.tasks.table import read_table
 from helixlm.train.metrics import read_lines
 
@@ -360,7 +360,7 @@ def test_folders_of_others(model_folder, files, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "thesis.txt").touch()
-    with pytest.raises(StateError, match="is not empty and holds no finished result"):
+    with pytest.raises(StateError, match=r"is not empty \(it holds thesis\.txt\): delete it"):
         finetune(model_folder, **files, config=SHORT, output=folder, device="cpu")
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
     other = tmp_path / "other"
@@ -388,7 +388,9 @@ def test_a_damaged_state_is_refused(tmp_path):
     path = tmp_path / "state.safetensors"
     save_state(path, model, optimizer, {}, {"step": 1})
     assert load_state(path, model, optimizer) == ({"step": 1}, {})
+    assert saved_step(path) == 1
     path.write_bytes(path.read_bytes()[:-3])
+    assert saved_step(path) == saved_step(tmp_path / "none") == 0
     with pytest.raises(StateError, match=r"state\.safetensors: damaged .*: delete it, and the run"):
         load_state(path, model, optimizer)
     with pytest.raises(StateError, match="cannot be written"):

@@ -38,7 +38,7 @@ def test_a_full_disk_at_the_start_leaves_the_old_file(tmp_path, monkeypatch, ste
     path = write(tmp_path / "metrics.jsonl", 2, 4, 6)
     before = path.read_bytes()
     monkeypatch.setattr(Path, "write_text", full)
-    message = rf"metrics\.jsonl: cannot write metrics of step {step}: .*No space .*resumes from"
+    message = rf"metrics\.jsonl: cannot write metrics of step {step}: .*No space .*goes on from"
     with pytest.raises(StateError, match=message):
         MetricsLog(path, step=step)
     assert path.read_bytes() == before

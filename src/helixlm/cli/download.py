@@ -1,5 +1,6 @@
 """`helixlm download`: genomes and variant files, from a manifest."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -44,5 +45,25 @@ def download(
         f"{result.fetched} file(s) fetched, {result.already} there already, "
         f"{result.num_bytes:,} bytes in all\n"
         f"Wrote {output / 'manifest.json'}\n"
-        f"Next: helixlm prepare --fasta {output}/FILE -o CORPUS"
+        f"Next: {_next_step(output)}"
     )
+
+
+def _next_step(folder: Path) -> str:
+    """Return the command that makes a corpus of what a folder holds now."""
+    from helixlm.data.download import read_downloads
+    from helixlm.data.sources import SourceError, kind_of, read_sources
+
+    try:
+        sources = read_sources(folder)
+    except SourceError as error:
+        kinds = {record.file: kind_of(record.file) for record in read_downloads(folder).files}
+        if "vcf" in kinds.values() and not {"fasta", "cds"} & set(kinds.values()):
+            names = [file for file, kind in kinds.items() if kind == "vcf"]
+            if len(names) > 1 and all(name.endswith(".vcf.gz") for name in names):
+                names = ["*.vcf.gz"]
+            files = " ".join(f"{folder}/{name}" for name in names)
+            return f"helixlm prepare --fasta GENOME --vcf {files} -o CORPUS"
+        return f"helixlm prepare --sources LIST.yaml -o CORPUS, as {error}"
+    recipe = " --recipe book" if all(source.cds for source in sources) else ""
+    return f"helixlm prepare{recipe} --sources {folder} -o CORPUS"

@@ -1,6 +1,10 @@
 """`helixlm finetune`: a classifier from a pretrained model, and what it must beat."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -48,6 +52,9 @@ def finetune(
 ) -> None:
     """Fine-tune a sequence classifier from a labelled CSV and score it.
 
+    Training that is stopped begins anew when the same command is given again, or goes on from its
+    last save if it has run for more than a minute. What is finished is not done again.
+
     Example: helixlm finetune run --train train.csv --dev dev.csv --test test.csv -o tuned
     """
     from helixlm.cli.progress import Terminal
@@ -61,7 +68,7 @@ def finetune(
     config = load_recipe(recipe or (own if own.is_file() else "tinydnabert"), settings).finetune
     chosen = METHODS if methods == "all" else tuple(x.strip() for x in methods.split(","))
     if len(chosen) == 1 and chosen[0] in TRAINED and len(seeds or [0]) == 1:
-        with Terminal().stage("Fine-tuning", config.max_steps) as progress:
+        with _stops(output), Terminal().stage("Fine-tuning", config.max_steps) as progress:
             result = run_finetune(
                 model,
                 train=train,
@@ -86,7 +93,7 @@ def finetune(
             "several methods or seeds, and the baselines kmer and majority, are compared on test "
             "rows: give --test CSV"
         )
-    with Terminal().stage("Fine-tuning") as progress:
+    with _stops(output), Terminal().stage("Fine-tuning") as progress:
         comparison = compare(
             model,
             train=train,
@@ -113,3 +120,30 @@ def finetune(
         typer.echo(f"Next: helixlm predict {folder} --input sequences.fa -o labels.csv")
     else:
         typer.echo("Next: the same command with --methods all, to see what the model adds")
+
+
+@contextmanager
+def _stops(output: Path) -> Iterator[None]:
+    """Leave at SIGINT and SIGTERM, and say what the same command will do then."""
+    from helixlm.tasks.outputs import STATE_FILE
+    from helixlm.tasks.state import saved_step
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
+
+    watched = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, stop) for number in watched}
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        number = signal.Signals(*stopped.args)
+        states = [output / STATE_FILE, *output.glob(f"*/{STATE_FILE}")]  # of the one under way
+        step = max(map(saved_step, states))
+        typer.echo(
+            f"Stopped by {number.name}: the same command "
+            + (f"goes on from step {step}, the last save" if step else "begins this training anew")
+        )
+        raise typer.Exit(128 + number) from None
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

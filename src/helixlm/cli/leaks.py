@@ -7,6 +7,8 @@ import typer
 
 LEAKS_FOUND = 3
 """Exit status when there are leaks."""
+NOT_ALL_CHECKED = 4
+"""Exit status when none was found, while some windows could not be checked."""
 
 
 def leaks(
@@ -39,16 +41,22 @@ def leaks(
     Example: helixlm leaks --train train.csv --validation test.csv
 
     Overlaps, equal sequences, reverse complements, contained sequences and near-duplicates are
-    counted, and the worst are shown. The exit status is 0 without leaks and 3 with any.
+    counted, and the worst are shown. The exit status is 0 without leaks, 3 with any, and 4 if none
+    was found but some windows could not be checked.
     """
     from helixlm.cli.progress import Terminal
     from helixlm.data.corpus.base import open_corpus
+    from helixlm.data.folder import MANIFEST
     from helixlm.data.similarity.leaks import WindowSource, check_leaks
     from helixlm.data.similarity.sequence_files import SequenceFiles
     from helixlm.errors import InputError
 
     if bool(corpus) == bool(train or validation) or bool(train) != bool(validation):
         raise InputError("leaks: expected a corpus, or both --train and --validation")
+    if corpus and not (corpus / MANIFEST).exists() and (corpus / "corpus" / MANIFEST).exists():
+        raise InputError(
+            f"{corpus}: a run, expected a corpus: give the one inside, {corpus / 'corpus'}"
+        )
     source: WindowSource = (
         open_corpus(corpus) if corpus else SequenceFiles(train or [], validation or [])
     )
@@ -61,5 +69,14 @@ def leaks(
     for leak in report.examples:
         typer.echo(f"  {leak}")
     typer.echo(report.verdict)
+    if report.num_leaking_train:
+        typer.echo(
+            "Next: write the corpus anew with --set split.by=group, which holds out together what "
+            "is alike, or with --set duplicates.remove=near (exact for equal sequences alone), "
+            "which leaves out windows that repeat most of one of validation, or of one before"
+            if corpus
+            else "Next: take out of training the sequences that are like one of validation, or "
+            "divide both anew, by chromosome or by family"
+        )
     if not report.clean:
-        raise typer.Exit(LEAKS_FOUND)
+        raise typer.Exit(LEAKS_FOUND if report.leaking else NOT_ALL_CHECKED)

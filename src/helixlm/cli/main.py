@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from helixlm.cli import (
+    coding,
     convert,
     demo,
     doctor,
@@ -19,11 +20,13 @@ from helixlm.cli import (
     predict,
     prepare,
     pretrain,
+    profile,
     push,
     recipes,
     simulate,
     tokenizer,
 )
+from helixlm.cli.verb import Verb
 from helixlm.errors import HelixError
 from helixlm.version import __version__
 
@@ -46,19 +49,21 @@ app = typer.Typer(
     help="From a genome to a DNA language model that can be trusted.\n\n"
     "First time here? Run: helixlm demo -o demo",
 )
-app.command("demo")(demo.demo)
-app.command("simulate")(simulate.simulate)
-app.command("recipes")(recipes.recipes)
-app.command("prepare")(prepare.prepare)
-app.command("leaks")(leaks.leaks)
-app.command("push")(push.push)
+app.command("demo", cls=Verb)(demo.demo)
+app.command("simulate", cls=Verb)(simulate.simulate)
+app.command("recipes", cls=Verb)(recipes.recipes)
+app.command("prepare", cls=Verb)(prepare.prepare)
+app.command("coding", cls=Verb)(coding.coding)
+app.command("leaks", cls=Verb)(leaks.leaks)
+app.command("push", cls=Verb)(push.push)
 app.add_typer(tokenizer.app, name="tokenizer")
-app.command("pretrain")(pretrain.pretrain)
-app.command("finetune")(finetune.finetune)
-app.command("predict")(predict.predict)
-app.command("convert")(convert.convert)
-app.command("download")(download.download)
-app.command("doctor")(doctor.doctor)
+app.command("pretrain", cls=Verb)(pretrain.pretrain)
+app.command("finetune", cls=Verb)(finetune.finetune)
+app.command("predict", cls=Verb)(predict.predict)
+app.command("convert", cls=Verb)(convert.convert)
+app.command("download", cls=Verb)(download.download)
+app.command("profile", cls=Verb)(profile.profile)
+app.command("doctor", cls=Verb)(doctor.doctor)
 
 
 def _show_version(value: bool) -> None:

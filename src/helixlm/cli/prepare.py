@@ -56,9 +56,9 @@ def prepare(
     from helixlm.cli.progress import Terminal
     from helixlm.compute import Compute
     from helixlm.data.similarity.leaks import check_leaks
-    from helixlm.pipeline.prepare import PAGE
+    from helixlm.pipeline.prepare import PAGE, tokenizer_command
     from helixlm.pipeline.prepare import prepare as run_prepare
-    from helixlm.recipes.load import load_recipe
+    from helixlm.recipes.load import list_recipes, load_recipe
     from helixlm.report.corpus import describe_corpus
 
     corpus = run_prepare(
@@ -83,7 +83,7 @@ def prepare(
     typer.echo(describe_corpus(corpus.manifest))
     with Terminal().stage("Looking for leaks") as progress:
         leaks = check_leaks(corpus, progress=progress)
-    typer.echo(str(leaks))
+    typer.echo(f"{leaks}; for contained and near ones: helixlm leaks {output}")
     if not leaks.clean:
         logger.warning(
             "%d of %d training windows share their place or their sequence with validation, so "
@@ -94,5 +94,16 @@ def prepare(
             leaks.num_train,
         )
     typer.echo(f"Wrote {output}, described in {output / PAGE}")
-    with_model = f" --recipe {recipe}" if load_recipe(recipe).model else ""
-    typer.echo(f"Next: helixlm pretrain{with_model} --corpus {output} -o RUN")
+    settings = load_recipe(recipe, overrides or [])
+    if settings.model is None and settings.tokenizer is not None:
+        typer.echo(
+            f"Next: {tokenizer_command(settings.tokenizer, output)} -o TOKENIZER\n"
+            f"The model of recipe {settings.name!r} is not built yet; another one, with tokens of "
+            f"its own: helixlm pretrain --recipe tinydnabert-mini --corpus {output} -o RUN"
+        )
+        return
+    small = f"{recipe}-mini"  # the published sizes are for days on a GPU
+    typer.echo(
+        f"Next: helixlm pretrain --recipe {small if small in list_recipes() else recipe} "
+        f"--corpus {output} -o RUN"
+    )

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from helixlm.cli.arguments import LineBp, Memory, Output, Threads
+from helixlm.cli.verb import Verb
 from helixlm.errors import InputError
 from helixlm.tokenizers.presets import PresetName
 
@@ -24,7 +25,7 @@ Input = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=Verb)
 def train(
     output: Output,
     inputs: Annotated[
@@ -151,7 +152,7 @@ def train(
     )
 
 
-@app.command()
+@app.command(cls=Verb)
 def encode(
     tokenizer: Annotated[Path, typer.Argument(help="Tokenizer folder.")],
     inputs: Input,
@@ -181,7 +182,7 @@ def encode(
     )
 
 
-@app.command()
+@app.command(cls=Verb)
 def report(
     tokenizers: Annotated[
         list[Path], typer.Argument(help="Tokenizer folders, or runs; several are compared.")

@@ -27,6 +27,7 @@ from helixlm.data.formats.delimited import delimiter_of, open_writer
 from helixlm.data.genome import Genome
 from helixlm.errors import InputError
 from helixlm.seq.contigs import missing_contig
+from helixlm.seq.interval import on_circle
 from helixlm.seq.ops import reverse_complement
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class CodingSequence(NamedTuple):
     """0-based, forward strand; None if it is not known. From an annotation it is where the coding
     region begins; from an Ensembl header, where the transcript does."""
     end: int | None
-    """Exclusive; see `start`."""
+    """Exclusive; see `start`. Past the end of a circular contig where its origin is crossed."""
     strand: str
     """"+" or "-"; empty if it is not known."""
     gene_id: str
@@ -75,6 +76,8 @@ class CodingWindow(NamedTuple):
     """``end - start`` is the length of the sequence only where there is no intron."""
     sequence: str
     strand: str
+    name: str
+    """Of the transcript."""
 
 
 def iter_coding_sequences(genome: Genome, annotation: Annotation) -> Iterator[CodingSequence]:
@@ -140,12 +143,12 @@ def coding_windows(sequences: Iterable[CodingSequence]) -> Iterator[CodingWindow
         One for each.
     """
     for record in sequences:
+        name, text = record.transcript_id, record.sequence
         if record.start is None or record.end is None:
-            name, text = record.transcript_id, record.sequence
-            yield CodingWindow(name, 0, len(text), text, "+")
+            yield CodingWindow(name, 0, len(text), text, "+", name)
         else:
             place = (record.chromosome, record.start, record.end)
-            yield CodingWindow(*place, record.sequence, record.strand)
+            yield CodingWindow(*place, text, record.strand, name)
 
 
 def write_book_table(path: str | Path, sequences: Iterable[CodingSequence]) -> int:
@@ -252,7 +255,6 @@ def check_region(region: CodingRegion, genome: Genome, annotation: Annotation) -
 
 def _text_of(segment: Segment, letters: NDArray[np.uint8]) -> str:
     """Return the letters of a segment, which may go on at the origin of a circular contig."""
-    beyond = max(segment.end - len(letters), 0)
-    pieces = letters[segment.start : segment.end].tobytes() + letters[:beyond].tobytes()
-    text = pieces.decode("ascii")
+    places = on_circle(segment.start, segment.end, len(letters))
+    text = b"".join(letters[start:end].tobytes() for start, end in places).decode("ascii")
     return reverse_complement(text) if segment.strand == "-" else text

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 _READ_BYTES = 1 << 20
+_NAMES_SHOWN = 3
 
 
 class FileRecord(BaseModel, frozen=True, extra="forbid"):
@@ -112,10 +113,13 @@ def refuse_existing(output: Path) -> None:
         return
     if not output.is_dir():
         raise StateError(f"{output}: expected a folder to write, found a file: choose another name")
-    if any(output.iterdir()):
+    found = sorted(path.name for path in output.iterdir())
+    if found:
+        more = len(found) - _NAMES_SHOWN
+        names = ", ".join(found[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
         raise StateError(
-            f"{output}: the folder is not empty and holds no finished result of this kind: delete "
-            "it or choose another name"
+            f"{output}: the folder is not empty (it holds {names}): delete it or choose another "
+            "name"
         )
 
 

@@ -7,7 +7,7 @@ genome or the windows that are asked for.
 
 import logging
 from bisect import bisect_right
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
@@ -18,6 +18,8 @@ from helixlm.data.coding import check_region
 from helixlm.data.formats.annotation import (
     Annotation,
     CodingRegion,
+    FeaturePoint,
+    all_points,
     feature_points,
     read_annotation,
 )
@@ -110,6 +112,19 @@ def features_of(source: Source, windows: FeatureWindows) -> dict[str, tuple[Feat
     if windows.of == "bed":
         return _features(_file(source.bed), windows, None)
     return _features(_file(source.gff), windows, _bed(source))
+
+
+def all_features(source: Source, windows: FeatureWindows) -> Iterator[Feature]:
+    """Yield what windows are to be put around, be it without a strand or there twice.
+
+    Raises
+    ------
+    AnnotationError, BedError
+        If a file cannot be read.
+    """
+    if windows.of == "bed":
+        return _bed_features(_file(source.bed).path)
+    return map(_feature, all_points(annotation_of(source), windows.of))
 
 
 def intervals_of(source: Source) -> dict[str, tuple[Interval, ...]]:
@@ -349,21 +364,24 @@ def _features(
     file: _File, windows: FeatureWindows, bed: _File | None
 ) -> dict[str, tuple[Feature, ...]]:
     if windows.of == "bed":
-        features: Iterable[Feature] = (
-            Feature(row.contig, row.start, row.end, "-" if row.strand == "-" else "+")
-            for row in iter_bed(file.path)
-        )
+        features = _bed_features(file.path)
     else:
-        features = (
-            Feature(point.contig, point.position, point.position + 1, point.strand)
-            for point in feature_points(_annotation(file), windows.of)
-        )
+        features = map(_feature, feature_points(_annotation(file), windows.of))
     found: dict[str, list[Feature]] = {}
     for feature in features:
         start, end, _ = span_of(feature, windows)
         if _lies_in(bed, feature.contig, start, end):
             found.setdefault(feature.contig, []).append(feature)
     return {contig: tuple(here) for contig, here in found.items()}
+
+
+def _bed_features(path: Path) -> Iterator[Feature]:
+    for row in iter_bed(path):
+        yield Feature(row.contig, row.start, row.end, "-" if row.strand == "-" else "+")
+
+
+def _feature(point: FeaturePoint) -> Feature:
+    return Feature(point.contig, point.position, point.position + 1, point.strand)
 
 
 @lru_cache(maxsize=4)

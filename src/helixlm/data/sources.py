@@ -216,10 +216,30 @@ def _listed(path: Path) -> list[Source]:
         except ValidationError as error:
             for found in error.errors():
                 place = "".join(f"{part}: " for part in found["loc"])
-                problems.append(f"genome {number}: {place}{problem_of(found)}")
+                problems.append(f"genome {number}: {place}{_problem_of(found)}")
     if problems:
         raise SourceError(f"{path}: " + "; ".join(problems))
     return sources
+
+
+def make_source(fields: Mapping[str, Any]) -> Source:
+    """Return the genome that options name.
+
+    Parameters
+    ----------
+    fields : mapping of str to object
+        Fields of `Source`.
+
+    Raises
+    ------
+    SourceError
+        If they make none; all problems at once.
+    """
+    try:
+        return Source.model_validate(fields)
+    except ValidationError as error:
+        problems = [_problem_of(found) for found in error.errors()]
+        raise SourceError(f"inputs: {'; '.join(problems)}") from error
 
 
 def check_sources(sources: list[Source]) -> None:
@@ -255,7 +275,7 @@ def check_sources(sources: list[Source]) -> None:
             )
 
 
-def problem_of(error: Mapping[str, Any]) -> str:
+def _problem_of(error: Mapping[str, Any]) -> str:
     """Say what is wrong with a field, as one of pydantic's errors tells it."""
     fields = ", ".join(Source.model_fields)
     if error["type"] == "extra_forbidden":
@@ -271,11 +291,22 @@ def _may_be_on_hub(name: str) -> bool:
     return bool(_HUB_NAME.fullmatch(name)) and not name.lower().endswith(TABLES)
 
 
+def kind_of(file: str) -> str | None:
+    """Return the field of `Source` that a file is for, as its name says; None if it is for none.
+
+    Examples
+    --------
+    >>> kind_of("hg38.fa.gz"), kind_of("chr1.vcf.gz"), kind_of("chr1.vcf.gz.tbi")
+    ('fasta', 'vcf', None)
+    """
+    return next((kind for kind, end in _ENDINGS.items() if end.search(file)), None)
+
+
 def _downloaded(folder: Path) -> list[Source]:
     """Return the genomes of a folder of downloads, in the order of their species."""
     found: dict[str, dict[str, list[DownloadedFile]]] = {}
     for record in read_downloads(folder).files:
-        kind = next((kind for kind, end in _ENDINGS.items() if end.search(record.file)), None)
+        kind = kind_of(record.file)
         if kind is not None:
             files = found.setdefault(record.species or record.name, {})
             files.setdefault(kind, []).append(record)

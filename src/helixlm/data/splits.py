@@ -22,7 +22,10 @@ from helixlm.rng import CounterRng
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation")
+SHARE_FACTOR = 1.5
+"""by block: how many times more or less than was asked for may be held out without a warning"""
 _NAMES_SHOWN = 12
+_LEAST_RUNS = 2  # of blocks, of each of which one is held out, where a length is suggested
 
 
 class SplitError(InputError):
@@ -168,7 +171,7 @@ def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) 
     if len(contigs) < 2:
         raise SplitError(
             f"split by contig: expected at least 2 contigs, found {_shown(list(contigs))}: "
-            "split by block instead (--set split.by=block)"
+            f"split by block instead ({_by_block(sum(contigs.values()), config)})"
         )
     names = sorted(contigs)  # so that the order of the file plays no part
     lengths = [contigs[name] for name in names]
@@ -177,19 +180,20 @@ def _choose_contigs(contigs: Mapping[str, int], config: SplitConfig, seed: int) 
     if share < config.validation_fraction:
         logger.warning(
             "split by contig: validation gets %.2g %% of the bases (%s), not the %.2g %% asked "
-            "for, because the other contigs are too large: split by block instead "
-            "(--set split.by=block)",
+            "for, because the other contigs are too large: split by block instead (%s)",
             100 * share,
             _shown(sorted(chosen)),
             100 * config.validation_fraction,
+            _by_block(sum(lengths), config),
         )
     if share > 2 * config.validation_fraction:
         logger.warning(
             "split by contig: validation gets %.2g %% of the bases (%s), not the %.2g %% asked "
-            "for, because all contigs are large: split by block instead (--set split.by=block)",
+            "for, because all contigs are large: split by block instead (%s)",
             100 * share,
             _shown(sorted(chosen)),
             100 * config.validation_fraction,
+            _by_block(sum(lengths), config),
         )
     return chosen
 
@@ -266,10 +270,13 @@ def _choose_blocks(
 ) -> Assignment:
     bases = np.array([n for name in sorted(block_bases) for n in block_bases[name]], np.int64)
     numbered = np.flatnonzero((bases > 0) & (2 * bases * np.sum(bases > 0) >= bases.sum()))
+    smaller = _suggested_block_bp(int(bases.sum()), config)
     if len(numbered) < 2:
+        advice = f"choose a smaller one, such as --set split.block_bp={smaller}"
         raise SplitError(
             f"split by block: expected at least 2 blocks of {config.block_bp:,} bp with sequence, "
-            f"found {len(numbered)} in {_shown(list(block_bases))}: choose a smaller block_bp"
+            f"found {len(numbered)} in {_shown(list(block_bases))}: "
+            f"{advice if bases.any() else 'give sequence that is not all N'}"
         )
     run = round(1 / config.validation_fraction)
     flags = np.zeros(len(bases), np.uint8)
@@ -279,6 +286,18 @@ def _choose_blocks(
         pick = first + CounterRng("split", seed, "block", first).integer(0, length)
         if pick < len(numbered):
             flags[numbered[pick]] = 1
+    share = int(bases[flags == 1].sum()) / int(bases.sum())
+    if not 1 / SHARE_FACTOR <= share / config.validation_fraction <= SHARE_FACTOR:
+        logger.warning(
+            "split by block: validation gets %.2g %% of the bases, not the %.2g %% asked for, "
+            "because there are %d blocks of %s bp only: choose smaller ones, such as "
+            "--set split.block_bp=%d",
+            100 * share,
+            100 * config.validation_fraction,
+            len(numbered),
+            f"{config.block_bp:,}",
+            smaller,
+        )
     validation: dict[str, bytes] = {}
     position = 0
     for name in sorted(block_bases):
@@ -286,6 +305,26 @@ def _choose_blocks(
         validation[name] = flags[position:end].tobytes()
         position = end
     return Assignment(config.block_bp, validation)
+
+
+def _by_block(num_bases: int, config: SplitConfig) -> str:
+    """Return the options that split a genome by block, with a length where the present is long."""
+    block_bp = _suggested_block_bp(num_bases, config)
+    shorter = f" split.block_bp={block_bp}" if block_bp < config.block_bp else ""
+    return f"--set split.by=block{shorter}"
+
+
+def _suggested_block_bp(num_bases: int, config: SplitConfig) -> int:
+    """Return a length of blocks, 1, 2 or 5 times a power of ten, at which shares come out.
+
+    Examples
+    --------
+    >>> _suggested_block_bp(4_641_652, SplitConfig())  # Escherichia coli
+    200000
+    """
+    most = max(1, int(num_bases * config.validation_fraction / _LEAST_RUNS))
+    power = 10 ** (len(str(most)) - 1)
+    return max(digit * power for digit in (1, 2, 5) if digit * power <= most)
 
 
 def _shown(names: list[str]) -> str:

@@ -20,7 +20,8 @@ import torch
 
 from helixlm.data.formats.delimited import check_sequence, delimiter_of, iter_rows, open_writer
 from helixlm.data.formats.fasta import iter_chunks
-from helixlm.errors import InputError
+from helixlm.data.formats.fasta_bytes import iter_blocks
+from helixlm.errors import InputError, StateError
 from helixlm.inference.device import resolve_device
 from helixlm.inference.loading import LoadedModel, load
 from helixlm.inference.masked import masked_many
@@ -40,6 +41,7 @@ Tokens and context end at its borders, as they do in the pretraining corpus."""
 _GROUP_ROWS = 4096
 _GROUP_LETTERS = 1_000_000
 _TABLES = (".csv", ".tsv", ".tab")
+_VARIANTS = (b"##fileformat=VCF", b"BCF\x02")
 
 
 class Predicted(NamedTuple):
@@ -85,7 +87,7 @@ def predict(
         FASTA, or a table (`.csv`, `.tsv`, plain or gzipped) with a column `sequence`. Names are
         those of the records, or of a column `name` or `id`, or else the row's number from 0.
     output : str or Path
-        The table to write, see above; replaced when the new one is complete.
+        The table to write, see above; it must not exist yet.
     batch_size : int
         Sequences (or masked rows) at a time.
     truncate : bool
@@ -108,7 +110,7 @@ def predict(
         If the input cannot be read, holds no sequence, a sequence is too long, or there is no such
         device.
     StateError
-        If there is no such model or the table cannot be written.
+        If there is no such model, or the table is there already or cannot be written.
 
     Notes
     -----
@@ -119,6 +121,8 @@ def predict(
     source, output = Path(input), Path(output)
     if output.exists() and source.exists() and output.samefile(source):
         raise InputError(f"{output}: input and output are the same file: name another output")
+    if output.exists():
+        raise StateError(f"{output}: exists already: delete it or choose another name")
     if isinstance(model, LoadedModel):
         loaded = model
     else:
@@ -245,12 +249,24 @@ def _pieces(loaded: LoadedModel, path: Path, truncate: bool) -> Iterator[_Piece]
     """Read what the model is to see: whole sequences, or pieces of them."""
     if path.name.lower().removesuffix(".gz").endswith(_TABLES):
         return _table_pieces(path)
+    _refuse_variants(path)
     if loaded.kind == "masked":
         return (
             _Piece(c.contig, f"{path}: record {c.contig!r}", c.start, c.last, c.sequence)
             for c in iter_chunks(path, chunk_bp=PIECE_BP)
         )
     return _whole_records(loaded, path, truncate)
+
+
+def _refuse_variants(path: Path) -> None:
+    """Raise InputError if a file holds variants."""
+    if not path.is_file():  # nothing can be read beforehand of a pipe
+        return
+    if next(iter_blocks(path)).startswith(_VARIANTS):
+        raise InputError(
+            f"{path}: found variants (VCF or BCF), expected sequences: variants are not scored "
+            "yet: give FASTA, or a table with a column 'sequence'"
+        )
 
 
 def _table_pieces(path: Path) -> Iterator[_Piece]:

@@ -57,7 +57,9 @@ class HelixlmConfig(PretrainedConfig):
     @property
     def encoder(self) -> EncoderConfig:
         """The settings of the encoder, checked."""
-        return config_from_hf(self.to_dict())
+        config = config_from_hf(self.to_dict())
+        assert isinstance(config, EncoderConfig), "model_type helixlm is no HyenaDNA"
+        return config
 
 
 class HelixlmPreTrainedModel(PreTrainedModel):

@@ -5,7 +5,7 @@ a checked `EncoderConfig`. Nothing here builds a model or imports torch.
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -65,16 +65,14 @@ _STOCK["roberta"] = _STOCK["bert"] | {"sequence_head": ("roberta",)}
 """What the classes of transformers build; "helixlm" is our own class, which builds all."""
 
 
-class EncoderConfig(BaseModel):
-    """Shape and rates of a bidirectional encoder; every published one here is a setting of it."""
+class EncoderShape(BaseModel):
+    """Shape and rates of a bidirectional encoder, without what its tokenizer decides."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: Family = "roberta"
     """Which class of transformers it is saved as; "helixlm" where none is equal. "roberta" and
     "esm" also number learned positions by RoBERTa's rule."""
-    vocab_size: int = Field(ge=1)
-    """Rows of the token embedding, and logits of the masked-language head."""
     hidden_size: int = Field(ge=1)
     """Width of the residual stream; a multiple of `num_heads`."""
     num_layers: int = Field(ge=1)
@@ -89,10 +87,6 @@ class EncoderConfig(BaseModel):
     length that the model was made for, which longer rows may pass."""
     type_vocab_size: int = Field(2, ge=0)
     """Rows of the token-type embedding; row 0 is used when no types are given. 0: there is none."""
-    pad_token_id: int = Field(ge=0)
-    """The padding id that the model was built with. RoBERTa does not count this token when it
-    numbers positions. It can differ from the tokenizer's: in the published TinyDNABERT it is
-    ``</s>``."""
     hidden_dropout: float = Field(0.1, ge=0, lt=1)
     """Dropout of the embeddings, of attention's output and of the feed-forward part: of its output,
     or, where it is gated, of the product of its halves."""
@@ -142,9 +136,7 @@ class EncoderConfig(BaseModel):
     """
     token_dropout: bool = False
     """ESM's way with masked tokens: their embedding is zero, and those of the row are scaled by its
-    share of tokens left, over 0.88. Needs `mask_token_id`."""
-    mask_token_id: int | None = Field(None, ge=0)
-    """The mask token, which only `token_dropout` looks for."""
+    share of tokens left, over 0.88."""
     tied_decoder: bool = True
     """Whether the decoder of the masked-language head is the token embedding."""
     sequence_head: Literal["roberta", "bert", "modernbert", "dnagrinder"] = "bert"
@@ -161,24 +153,17 @@ class EncoderConfig(BaseModel):
         return values
 
     @model_validator(mode="after")
-    def _check(self) -> "EncoderConfig":
-        problems = [*self._size_problems(), *self._choice_problems(), *self._stock_problems()]
+    def _check_shape(self) -> Self:
+        problems = [*self._choice_problems(), *self._stock_problems()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
-    def _size_problems(self) -> Iterator[str]:
+    def _choice_problems(self) -> Iterator[str]:
         if self.hidden_size % self.num_heads:
             yield (
                 f"hidden_size {self.hidden_size} is no multiple of num_heads {self.num_heads}: "
                 f"every head takes an equal share of the width"
-            )
-        if self.pad_token_id >= self.vocab_size:
-            yield f"pad_token_id {self.pad_token_id} is outside the vocabulary of {self.vocab_size}"
-        if self.max_tokens is not None and self.max_tokens < 1:
-            yield (
-                f"max_positions {self.max_positions} leaves no row for a token: with pad_token_id "
-                f"{self.pad_token_id} RoBERTa numbers positions from {self.pad_token_id + 1}"
             )
         if self.positions == "rotary" and self.hidden_size // self.num_heads % 2:
             yield (
@@ -186,18 +171,11 @@ class EncoderConfig(BaseModel):
                 f"{self.hidden_size // self.num_heads}: expected an even number"
             )
 
-    def _choice_problems(self) -> Iterator[str]:
         if (self.global_every > 1) != (self.window is not None):
             yield (
                 f"global_every {self.global_every} and window {self.window}: expected both, or "
                 "global_every 1 and window null"
             )
-        if self.token_dropout and (self.mask_token_id or 0) >= self.vocab_size:
-            yield (
-                f"mask_token_id {self.mask_token_id} is outside the vocabulary of {self.vocab_size}"
-            )
-        if self.token_dropout and self.mask_token_id is None:
-            yield "token_dropout needs mask_token_id"
         if self.initialisation == "local" and (self.positions, self.norm) != ("learned", "post"):
             yield (
                 f"initialisation 'local' is made for positions 'learned' and norm 'post', found "
@@ -237,6 +215,49 @@ class EncoderConfig(BaseModel):
         return self.activation != "gelu"
 
     @property
+    def usual_dropout(self) -> float:
+        """Dropout of hidden vectors, which heads take over."""
+        return self.hidden_dropout
+
+    def sees_all(self, layer: int) -> bool:
+        """Return whether a layer sees all tokens, not only those within the window."""
+        return layer % self.global_every == 0
+
+
+class EncoderConfig(EncoderShape):
+    """A whole encoder; every published one here is a setting of it."""
+
+    vocab_size: int = Field(ge=1)
+    """Rows of the token embedding, and logits of the masked-language head."""
+    pad_token_id: int = Field(ge=0)
+    """The padding id that the model was built with. RoBERTa does not count this token when it
+    numbers positions. It can differ from the tokenizer's: in the published TinyDNABERT it is
+    ``</s>``."""
+    mask_token_id: int | None = Field(None, ge=0)
+    """The mask token, which only `token_dropout` looks for."""
+
+    @model_validator(mode="after")
+    def _check_ids(self) -> Self:
+        problems = [*self._id_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _id_problems(self) -> Iterator[str]:
+        """Say what the tokenizer and the shape do not agree on."""
+        for name in ("pad_token_id", "mask_token_id"):
+            found = getattr(self, name)
+            if found is not None and found >= self.vocab_size:
+                yield f"{name} {found} is outside the vocabulary of {self.vocab_size}"
+        if self.token_dropout and self.mask_token_id is None:
+            yield "token_dropout needs mask_token_id"
+        if self.max_tokens is not None and self.max_tokens < 1:
+            yield (
+                f"max_positions {self.max_positions} leaves no row for a token: with pad_token_id "
+                f"{self.pad_token_id} RoBERTa numbers positions from {self.pad_token_id + 1}"
+            )
+
+    @property
     def max_tokens(self) -> int | None:
         """Tokens of the longest document that the position rows serve; None: any number."""
         if self.positions != "learned":
@@ -248,10 +269,6 @@ class EncoderConfig(BaseModel):
     def usual_tokens(self) -> int:
         """Tokens of the longest document that the model was made for."""
         return self.max_positions if self.max_tokens is None else self.max_tokens
-
-    def sees_all(self, layer: int) -> bool:
-        """Return whether a layer sees all tokens, not only those within the window."""
-        return layer % self.global_every == 0
 
 
 def num_parameters(config: EncoderConfig, head: Head | None = "masked", num_labels: int = 2) -> int:

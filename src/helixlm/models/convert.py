@@ -9,14 +9,22 @@ are errors that list them. What tensors and settings are called is told in `name
 
 import importlib
 import logging
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from helixlm.models.config import Family, Head
-from helixlm.models.heads import MaskedLM, SequenceClassifier
+from helixlm.models.config import EncoderConfig, Family, Head
+from helixlm.models.heads import (
+    CausalLM,
+    MaskedLM,
+    SequenceClassifier,
+    build_language_model,
+)
+from helixlm.models.hyena import filter_positions
+from helixlm.models.hyena_config import HyenaConfig
 from helixlm.models.init import initialise
 from helixlm.models.names import NAMES, Dialect, Names, is_unused, tensor_names
 from helixlm.models.positions import rotary_frequencies
@@ -24,19 +32,20 @@ from helixlm.models.settings import ConversionError, config_from_hf, config_to_h
 
 logger = logging.getLogger(__name__)
 
-Model = MaskedLM | SequenceClassifier
+Model = MaskedLM | CausalLM | SequenceClassifier
 
-_CLASS: dict[Family, str] = {
+_CLASS: dict[Family | Literal["hyenadna"], str] = {
     "bert": "Bert",
     "roberta": "Roberta",
     "esm": "Esm",
     "modernbert": "ModernBert",
     "helixlm": "Helixlm",
+    "hyenadna": "HyenaDNA",
 }
 _TASK: dict[Head, str] = {"masked": "ForMaskedLM", "sequence": "ForSequenceClassification"}
 """Together the names of classes, such as BertForMaskedLM."""
 
-_BARE = ("embeddings", "encoder", "layers", "final_norm", "pooler", "contact_head")
+_BARE = ("embeddings", "encoder", "layers", "final_norm", "pooler", "contact_head", "backbone")
 """What names begin with that were saved from an encoder alone, without its own name."""
 
 
@@ -99,14 +108,16 @@ def settings_to_hf(model: Model) -> dict[str, Any]:
     return settings
 
 
-def class_name(family: Family, head: Head) -> str:
+def class_name(family: Family | Literal["hyenadna"], head: Head) -> str:
     """Return the class that a model is saved as: of transformers, or of `auto.py`."""
+    if family == "hyenadna" and head == "masked":
+        return "HyenaDNAForCausalLM"
     return _CLASS[family] + _TASK[head]
 
 
 def head_of(model: Model) -> Head:
-    """Return the kind of head that a model has."""
-    return "masked" if isinstance(model, MaskedLM) else "sequence"
+    """Return the kind of head that a model has; the next token's is "masked" too."""
+    return "sequence" if isinstance(model, SequenceClassifier) else "masked"
 
 
 def to_hf(model: Model) -> Any:
@@ -122,6 +133,10 @@ def to_hf(model: Model) -> Any:
     transformers.PreTrainedModel
         On the CPU, with weights of its own: a stock class, or one of `auto.py` where none is equal.
     """
+    if isinstance(model.config, HyenaConfig):
+        raise ConversionError(
+            "transformers has no class for a HyenaDNA: save it, for helixlm.load to read"
+        )
     # Imported here by name: it takes seconds, and the rest of this module does not need it.
     transformers = importlib.import_module("transformers")
     ours = model.config.family == "helixlm"
@@ -144,7 +159,7 @@ def from_hf(
     labels: Sequence[str] | None = None,
     dropout: float | None = None,
     seed: int = 0,
-) -> MaskedLM | SequenceClassifier:
+) -> Model:
     """Build our model with the weights of a transformers model.
 
     Parameters
@@ -166,7 +181,7 @@ def from_hf(
 
     Returns
     -------
-    MaskedLM or SequenceClassifier
+    MaskedLM, CausalLM or SequenceClassifier
         Float32, on the CPU, in evaluation mode, with weights of its own.
 
     Raises
@@ -184,9 +199,11 @@ def from_hf(
     config, dialect = config_from_hf(hf_config), dialect_of(hf_config)
     head = head or _head_from_hf(hf_config)
     found = _in_one_form(source, NAMES[dialect])
+    if isinstance(config, HyenaConfig):
+        found = _tidy_filters(found, config)
     with torch.device("meta"):  # Shapes only: no memory, no random numbers.
         if head == "masked":
-            model: Model = MaskedLM(config)
+            model: Model = build_language_model(config)
         else:
             output = NAMES[dialect].sequence["output"]
             num_labels, fresh = _count_labels(found.get(f"{output}.weight"), num_labels)
@@ -209,7 +226,7 @@ def _head_from_hf(hf_config: Mapping[str, Any]) -> Head:
     if not isinstance(classes, list) or not classes or not isinstance(classes[0], str):
         classes = ["nothing"]
     # GENA-LM's file says BertForPretraining.
-    if classes[0].lower().endswith(("formaskedlm", "forpretraining")):
+    if classes[0].lower().endswith(("formaskedlm", "forpretraining", "forcausallm")):
         return "masked"
     if classes[0].endswith("ForSequenceClassification"):
         return "sequence"
@@ -264,6 +281,41 @@ def _in_one_form(source: Mapping[str, Tensor], names: Names) -> dict[str, Tensor
     return found
 
 
+def _tidy_filters(found: Mapping[str, Tensor], config: HyenaConfig) -> dict[str, Tensor]:
+    """Bring the names of HyenaDNA's first releases into one form, and check what is not read.
+
+    They begin with "model.", name the parts of layers that were trained with checkpointing
+    otherwise, and hold the frequencies that a filter's sines share once or three times. The
+    positions that filters are made of are worked out here; where those of a checkpoint differ,
+    they were trained, or are of another length.
+    """
+    tidy: dict[str, Tensor] = {}
+    for name, tensor in found.items():
+        name = name.removeprefix("model.").replace(".layer.", ".")
+        name = f"hyena.{name}" if name.startswith("backbone.") else name
+        if name.endswith(".freq"):
+            name = re.sub(r"implicit_filter\.[135]\.freq$", "implicit_filter.1.freq", name)
+            tensor = tensor.flatten()
+            if not torch.equal(tidy.setdefault(name, tensor), tensor):
+                raise ConversionError(f"{name}: the sines of a filter have frequencies that differ")
+        if name.endswith("filter_fn.pos_emb.z"):
+            _check_positions(name, tensor, config)
+        tidy[name] = tensor
+    return tidy
+
+
+def _check_positions(name: str, found_1TE: Tensor, config: HyenaConfig) -> None:
+    built_TE, _ = filter_positions(config.max_positions, config, torch.device("cpu"))
+    shape = (1, *built_TE.shape)
+    if found_1TE.shape != shape:
+        raise ConversionError(
+            f"{name} has {tuple(found_1TE.shape)}, expected {shape}: config.json is of a model of "
+            "another length, and its filters would be others"
+        )
+    if not torch.allclose(found_1TE[0].cpu().float(), built_TE, atol=1e-3):
+        raise ConversionError(f"{name}: positions that were trained, which are not built here")
+
+
 def _tensors_from_hf(
     found: dict[str, Tensor], model: Model, dialect: Dialect, seed: int
 ) -> dict[str, Tensor]:
@@ -308,7 +360,7 @@ def _drop_copies(found: dict[str, Tensor], model: Model, dialect: Dialect) -> li
     """Remove what is written twice; return what differs from the tensor it is a copy of."""
     names = NAMES[dialect]
     copies = dict(names.copies)
-    if model.config.tied_decoder:
+    if isinstance(model.config, EncoderConfig) and model.config.tied_decoder:
         copies[f"{names.masked['decoder']}.weight"] = f"{names.encoder['embeddings.word']}.weight"
     differing = []
     for copy, original in copies.items():
@@ -323,6 +375,7 @@ def _fresh_head(model: Model, names: Sequence[str], seed: int) -> dict[str, Tens
     """Draw the tensors of a sequence head that a checkpoint does not hold."""
     if not names:
         return {}
+    assert isinstance(model, SequenceClassifier), "other heads are never made fresh"
     model.head.to_empty(device="cpu")
     initialise(model.head, model.config, torch.Generator().manual_seed(seed))
     logger.info("fresh weights, seed %d: %s", seed, ", ".join(names))

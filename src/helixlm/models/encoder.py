@@ -164,13 +164,25 @@ class Encoder(nn.Module):
         return View(mask, rotary), View(near, near_rotary)
 
 
-def compile_layers(encoder: Encoder) -> None:
-    """Let torch.compile fuse each layer, in place; shapes must not change afterwards.
+def compile_layers(layers: nn.ModuleList, *, num_shapes: int = 1) -> None:
+    """Let torch.compile fuse each layer, in place.
 
     All layers have the same code, so it is compiled once for all but the last (which may be asked
-    for selected tokens only), in a fraction of the time that the whole model would take.
+    for selected tokens only), in a fraction of the time that the whole model would take; and once
+    more for each shape that comes up.
+
+    Parameters
+    ----------
+    layers : nn.ModuleList
+        What to compile.
+    num_shapes : int
+        How many shapes of batches will come up. torch.compile gives up after 8 compilations of one
+        function by default, and each shape needs some (in training and evaluation, with
+        and without selected tokens).
     """
-    for layer in encoder.layers:
+    limit = torch._dynamo.config.recompile_limit
+    torch._dynamo.config.recompile_limit = max(limit, 8 * num_shapes)
+    for layer in layers:
         layer.compile(dynamic=False)
 
 

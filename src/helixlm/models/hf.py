@@ -21,8 +21,7 @@ from safetensors.torch import save_file
 from helixlm.errors import StateError
 from helixlm.files import sync_path
 from helixlm.models.config import Head
-from helixlm.models.convert import from_hf, settings_to_hf, state_to_hf
-from helixlm.models.heads import MaskedLM, SequenceClassifier
+from helixlm.models.convert import Model, from_hf, settings_to_hf, state_to_hf
 from helixlm.models.settings import ConversionError
 from helixlm.models.weights import (
     PICKLE_FILE,
@@ -55,7 +54,7 @@ class ModelWriteError(StateError, OSError):
     """A model that cannot be written; what was there before is untouched."""
 
 
-def save_model(model: MaskedLM | SequenceClassifier, folder: str | os.PathLike[str]) -> Path:
+def save_model(model: Model, folder: str | os.PathLike[str]) -> Path:
     """Write a model as a folder that transformers loads without helixlm.
 
     Both files are written beside the folder and synced before anything appears under its name. A
@@ -114,7 +113,7 @@ def load_model(
     labels: Sequence[str] | None = None,
     dropout: float | None = None,
     seed: int = 0,
-) -> MaskedLM | SequenceClassifier:
+) -> Model:
     """Read a model from a folder or from the hub, whatever published kind it is of.
 
     Parameters

@@ -12,7 +12,8 @@ References
 ----------
 bert, roberta, esm, modernbert: the classes of transformers. dnabert2: ``bert_layers.py`` of
 zhihan1996/DNABERT-2-117M. gena: ``modeling_bert.py`` of AIRI-Institute/GENA_LM. nt-v2:
-``modeling_esm.py`` of InstaDeepAI/nucleotide-transformer-v2.
+``modeling_esm.py`` of InstaDeepAI/nucleotide-transformer-v2. hyenadna: ``modeling_hyena.py`` of
+LongSafari's releases; the first ones, of HazyResearch/hyena-dna, differ in what names begin with.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,9 @@ from typing import Literal, NamedTuple
 
 from helixlm.models.config import Head
 
-Dialect = Literal["bert", "roberta", "esm", "modernbert", "dnabert2", "gena", "nt-v2", "helixlm"]
+Dialect = Literal[
+    "bert", "roberta", "esm", "modernbert", "dnabert2", "gena", "nt-v2", "hyenadna", "helixlm"
+]
 """bert: plain BERT, DNABERT, GROVER; roberta: plain RoBERTa, TinyDNABERT; esm: plain ESM,
 Nucleotide Transformer v1; modernbert: plain ModernBERT, the book's DNABert; helixlm: our own."""
 
@@ -36,7 +39,7 @@ class Names(NamedTuple):
     encoder: Mapping[str, str]
     """Our modules of the encoder, without those of its layers."""
     layer: Mapping[str, Partners]
-    """Our modules of a layer."""
+    """Our modules of a layer; single parameters where the rest of their module is elsewhere."""
     masked: Mapping[str, str]
     """Our modules of the masked-language head; "bias" is a tensor of its own."""
     sequence: Mapping[str, str]
@@ -213,6 +216,33 @@ _OURS = Names(
     sequence={name: f"classifier.{name}" for name in ("dense", "norm", "output")},
 )
 
+_HYENA = "hyena.backbone.layers.{n}."
+_FILTER = f"{_HYENA}mixer.filter_fn."
+_HYENADNA = Names(
+    "hyena",
+    {"word": "hyena.backbone.embeddings.word_embeddings", "final_norm": "hyena.backbone.ln_f"},
+    {
+        "operator_norm": f"{_HYENA}norm1",
+        "projection": f"{_HYENA}mixer.in_proj",
+        "short_filter": f"{_HYENA}mixer.short_filter",
+        "operator_output": f"{_HYENA}mixer.out_proj",
+        "feed_forward_norm": f"{_HYENA}norm2",
+        "up": f"{_HYENA}mlp.fc1",
+        "down": f"{_HYENA}mlp.fc2",
+        # In a sequence with its sines, which stand at odd places and are one.
+        "filter.layers.0": f"{_FILTER}implicit_filter.0",
+        "filter.layers.1": f"{_FILTER}implicit_filter.2",
+        "filter.layers.2": f"{_FILTER}implicit_filter.4",
+        "filter.output": f"{_FILTER}implicit_filter.6",
+        "filter.frequency": f"{_FILTER}implicit_filter.1.freq",
+        "filter.skip": f"{_FILTER}bias",
+    },
+    masked={},
+    sequence={"output": "score"},
+    copies={"lm_head.weight": "hyena.backbone.embeddings.word_embeddings.weight"},
+    unused=("*.filter_fn.pos_emb.[zt]", "*.filter_fn.modulation.deltas"),
+)
+
 NAMES: dict[Dialect, Names] = {
     "bert": _BERT,
     "roberta": _ROBERTA,
@@ -221,6 +251,7 @@ NAMES: dict[Dialect, Names] = {
     "dnabert2": _DNABERT2,
     "gena": _GENA,
     "nt-v2": _ESM,
+    "hyenadna": _HYENADNA,
     "helixlm": _OURS,
 }
 
@@ -263,6 +294,9 @@ def _partners(name: str, names: Names, head: Head) -> tuple[str, ...]:
     if not module.startswith("layers."):
         return (f"{names.encoder[module]}.{parameter}",)
     _, number, module = module.split(".", 2)
+    whole = names.layer.get(f"{module}.{parameter}")
+    if isinstance(whole, str):
+        return (whole.format(n=number),)
     theirs = names.layer[module]
     found = (theirs,) if isinstance(theirs, str) else theirs
     return tuple(f"{one.format(n=number)}.{parameter}" for one in found)

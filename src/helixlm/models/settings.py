@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from helixlm.errors import InputError
 from helixlm.models.config import EncoderConfig
+from helixlm.models.cost import ModelShape
+from helixlm.models.hyena_config import HyenaConfig
 from helixlm.models.names import Dialect
 
 FORMAT_VERSION = 1
@@ -187,6 +189,48 @@ _OURS = Words(
     {"family": "helixlm"},
 )
 
+_HYENADNA = Words(
+    {
+        "vocab_size": "vocab_size",
+        "hidden_size": "d_model",
+        "num_layers": "n_layer",
+        "intermediate_size": "d_inner",
+        "max_positions": "max_seq_len",
+        "filter_features": "emb_dim",
+        "filter_size": "filter_order",
+        "filter_layers": "num_inner_mlps",
+        "filter_frequency": "activation_freq",
+        "embedding_dropout": "embed_dropout",
+        "norm_eps": "layer_norm_epsilon",
+        "initializer_range": "initializer_range",
+        "pad_token_id": "pad_token_id",
+        "pooling": "helixlm_pooling",
+    },
+    {
+        "emb_dim": 5,
+        "filter_order": 64,
+        "num_inner_mlps": 2,
+        "activation_freq": 10,
+        "embed_dropout": 0.1,
+        "layer_norm_epsilon": 1e-5,
+        "initializer_range": 0.02,
+        "pad_token_id": 4,
+        "pad_vocab_size_multiple": 8,
+        "helixlm_pooling": "last",
+    },
+    {
+        "hyena_order": 2,
+        "short_filter_order": 3,
+        "train_freq": True,
+        "use_bias": True,
+        "num_inner_mlps": 2,
+        "hyena_dropout": 0.0,
+        "hyena_filter_dropout": 0.0,
+    },
+    {"family": "hyenadna"},
+    ("modeling_hyena",),
+)
+
 WORDS: dict[Dialect, Words] = {
     "bert": _BERT,
     "roberta": _ROBERTA,
@@ -195,6 +239,7 @@ WORDS: dict[Dialect, Words] = {
     "dnabert2": _DNABERT2,
     "gena": _GENA,
     "nt-v2": _NT_V2,
+    "hyenadna": _HYENADNA,
     "helixlm": _OURS,
 }
 
@@ -230,6 +275,8 @@ def dialect_of(hf_config: Mapping[str, Any]) -> Dialect:
     kind = hf_config.get("model_type")
     if kind is None and "add_bias_fnn" in hf_config:
         kind = "esm"  # the published file of Nucleotide Transformer v2 names no type
+    if kind is None and hf_config.get("layer", {}).get("_name_") == "hyena":
+        kind = "hyenadna"  # the first releases of HyenaDNA name none either
     dialect = kind
     if kind == "bert" and "alibi_starting_size" in hf_config:
         dialect = "dnabert2"
@@ -238,7 +285,9 @@ def dialect_of(hf_config: Mapping[str, Any]) -> Dialect:
     elif kind == "esm" and "add_bias_fnn" in hf_config:
         dialect = "nt-v2"
     if dialect not in WORDS:
-        known = ", ".join(repr(name) for name in ("bert", "roberta", "esm", "modernbert"))
+        known = ", ".join(
+            repr(name) for name in ("bert", "roberta", "esm", "modernbert", "hyenadna")
+        )
         raise ConversionError(
             f"config.json says model_type {kind!r}, expected {known} or 'helixlm': models of other "
             f"types cannot be read"
@@ -262,7 +311,7 @@ def _modules_of(hf_config: Mapping[str, Any]) -> set[str]:
     return {value.rpartition("--")[2].partition(".")[0] for value in classes.values()}
 
 
-def config_from_hf(hf_config: Mapping[str, Any]) -> EncoderConfig:
+def config_from_hf(hf_config: Mapping[str, Any]) -> ModelShape:
     """Read the settings of a checkpoint.
 
     Parameters
@@ -272,7 +321,7 @@ def config_from_hf(hf_config: Mapping[str, Any]) -> EncoderConfig:
 
     Returns
     -------
-    EncoderConfig
+    EncoderConfig or HyenaConfig
         The same model in our words.
 
     Raises
@@ -288,12 +337,14 @@ def config_from_hf(hf_config: Mapping[str, Any]) -> EncoderConfig:
         ) from error
 
 
-def _read(hf_config: Mapping[str, Any]) -> EncoderConfig:
+def _read(hf_config: Mapping[str, Any]) -> EncoderConfig | HyenaConfig:
     dialect = dialect_of(hf_config)
     words = WORDS[dialect]
     found = {**words.defaults, **hf_config}
     if dialect == "modernbert":
         found |= _read_modernbert(found)
+    elif dialect == "hyenadna":
+        found |= _read_hyenadna(found)
     for name, value in words.only.items():
         if found.get(name, value) != value:
             raise _not_built(name, found[name], repr(value))
@@ -308,7 +359,8 @@ def _read(hf_config: Mapping[str, Any]) -> EncoderConfig:
     if missing:
         raise ConversionError(f"config.json does not give {', '.join(missing)}")
     try:
-        return EncoderConfig.model_validate({**words.fixed, **values})
+        kind = HyenaConfig if dialect == "hyenadna" else EncoderConfig
+        return kind.model_validate({**words.fixed, **values})
     except ValueError as error:
         raise ConversionError(f"config.json describes no model: {error}") from error
 
@@ -361,6 +413,31 @@ def _read_modernbert(found: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _read_hyenadna(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rows of the vocabulary, and what the first releases say of their layers.
+
+    The vocabulary is filled up to a multiple; `l_max`, `w` and others stand in a section there.
+    """
+    values: dict[str, Any] = {}
+    layer = found.get("layer") or {}
+    for theirs, name in (
+        ("l_max", "max_seq_len"),
+        ("w", "activation_freq"),
+        ("emb_dim", "emb_dim"),
+        ("filter_order", "filter_order"),
+        ("short_filter_order", "short_filter_order"),
+    ):
+        if theirs in layer:
+            values[name] = layer[theirs]
+    width, rows = found.get("d_model"), found.get("vocab_size")
+    multiple = found["pad_vocab_size_multiple"]
+    if isinstance(width, int) and found.get("d_inner") is None:
+        values["d_inner"] = 4 * width
+    if isinstance(rows, int):
+        values["vocab_size"] = -(-rows // multiple) * multiple
+    return values
+
+
 def _global_every(found: Mapping[str, Any]) -> int:
     """Return n where layers 0, n, 2n, ... see everything."""
     layers = found.get("layer_types")
@@ -377,12 +454,12 @@ def _global_every(found: Mapping[str, Any]) -> int:
     return every
 
 
-def config_to_hf(config: EncoderConfig) -> dict[str, Any]:
-    """Write the settings of an encoder in the words of its family's class.
+def config_to_hf(config: ModelShape) -> dict[str, Any]:
+    """Write the settings of a model in the words of its family's class.
 
     Parameters
     ----------
-    config : EncoderConfig
+    config : EncoderConfig or HyenaConfig
         `family` says which class.
 
     Returns
@@ -396,7 +473,9 @@ def config_to_hf(config: EncoderConfig) -> dict[str, Any]:
         value = getattr(config, ours)
         back = {built: word for word, built in _VALUES.get(theirs, {}).items() if word is not None}
         settings[theirs] = back.get(value, value)
-    if config.family == "modernbert":
+    if isinstance(config, HyenaConfig):
+        settings["pad_vocab_size_multiple"] = 1
+    elif config.family == "modernbert":
         settings["local_attention"] = 128 if config.window is None else 2 * config.window
         settings["embedding_dropout"] = config.hidden_dropout
         # Not those of the English vocabulary, which transformers takes where there are none.

@@ -161,7 +161,7 @@ def headline(result: DemoResult) -> str:
     training = result.pretraining.training
     lines = [
         f"Pretraining: {training.best_loss:.3f} nats a masked token on held-out chromosomes; "
-        f"counting tokens gives {training.baselines.unigram.loss:.3f}, counting neighbours "
+        f"counting single tokens gives {training.baselines.unigram.loss:.3f}, counting neighbours "
         f"{training.baselines.neighbour.loss:.3f}{standard_error_of(result.pretraining)}",
     ]
     for comparison in result.comparisons:

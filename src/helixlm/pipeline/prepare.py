@@ -2,27 +2,33 @@
 
 import logging
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from helixlm.compute import Compute
-from helixlm.data.corpus.base import Corpus, open_corpus
+from helixlm.data.corpus.base import Corpus, CorpusManifest, open_corpus
 from helixlm.data.corpus.prepare import prepare_corpus
 from helixlm.data.folder import new_folder, refuse_existing
 from helixlm.data.formats.fasta import iter_chunks
 from helixlm.data.formats.text_lines import holds_sequence_lines, iter_text_lines
 from helixlm.data.genome_files import needs_annotation
 from helixlm.data.hub import find_corpus
-from helixlm.data.sources import Source, SourceError, problem_of, read_sources
-from helixlm.errors import InputError
-from helixlm.files import replace_file
+from helixlm.data.sources import Source, SourceError, make_source, read_sources
+from helixlm.data.windows import (
+    DnabertWindows,
+    FeatureWindows,
+    FixedWindows,
+    PieceWindows,
+    WindowConfig,
+)
+from helixlm.errors import InputError, StateError
 from helixlm.pipeline.progress import Reporter, Silent
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
-from helixlm.report.corpus import describe_corpus, render_corpus
+from helixlm.report.corpus import describe_corpus, render_corpus, whole_tally
+from helixlm.report.numerals import percent
 from helixlm.tokenizers.base import Tokenizer, TokenizerConfig
 from helixlm.tokenizers.build import build_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
@@ -35,6 +41,9 @@ PAGE = "report.html"
 """the page of a corpus, in its folder"""
 LINE_BP = 1000
 """bases of a line of FASTA where none are named: those of DNABERT-2's training text"""
+
+MOST_N = 0.5
+"""share of N in the windows above which a warning is given"""
 
 _NOT_N = re.compile("[^Nn]+")
 
@@ -146,26 +155,51 @@ def prepare(
             seed=settings.seed,
             compute=compute,
             progress=progress,
+            describe=_pages,
         )
     if manifest.repeats is not None and not manifest.repeats.total.masked_bp:
         logger.warning(
             "no base is in lower case, so no repeat was left out: windows.kind 'repeatfree' needs "
             "a soft-masked genome, such as hg38.fa.gz of UCSC or a '.dna_sm.' file of Ensembl"
         )
-    for name, text in ((PAGE, render_corpus(manifest)), (TEXT, describe_corpus(manifest) + "\n")):
-        with replace_file(Path(output) / name) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+    _warn_of_n(manifest, settings.windows)
     return open_corpus(output)
+
+
+def _pages(manifest: CorpusManifest) -> dict[str, str]:
+    """Return what describes a corpus, by the names of the files."""
+    return {PAGE: render_corpus(manifest), TEXT: describe_corpus(manifest) + "\n"}
+
+
+def _warn_of_n(manifest: CorpusManifest, windows: WindowConfig) -> None:
+    """Warn where windows are mostly N, and name the setting that leaves such windows out."""
+    whole = whole_tally(manifest)
+    share = whole.letters.get("N", 0) / max(1, whole.bases)
+    if share <= MOST_N:
+        return
+    match windows:
+        case FixedWindows() | PieceWindows() | FeatureWindows() if windows.n != "drop":
+            advice = (
+                "leave such windows out with --set windows.n=drop (windows.max_n_fraction is the "
+                "largest share of N in a window that stays)"
+            )
+        case FixedWindows() | PieceWindows() | FeatureWindows():
+            advice = f"lower windows.max_n_fraction (now {windows.max_n_fraction:g})"
+        case DnabertWindows() if windows.n == "keep":
+            advice = "cut windows at N with --set windows.n=split"
+        case _:
+            advice = "give sequence with fewer N"
+    logger.warning(
+        "%s of the letters in the windows are N, from which nothing can be learned: %s",
+        percent(share),
+        advice,
+    )
 
 
 def _genomes(genome: Mapping[str, Any], sources: str | Path | None) -> list[Source]:
     """Return the genomes of a file, or the one whose fields are given."""
     if sources is None:
-        try:
-            return [Source.model_validate(genome)]
-        except ValidationError as error:
-            problems = [problem_of(found) for found in error.errors()]
-            raise SourceError(f"inputs: {'; '.join(problems)}") from error
+        return [make_source(genome)]
     given = [f"--{name.replace('_', '-')}" for name, value in genome.items() if value]
     if given:
         raise SourceError(
@@ -194,7 +228,8 @@ def train_tokenizer(
         and the configuration names no bases of a part. May be
         empty where there is nothing to train.
     output : path
-        Folder to write; it must not exist yet.
+        Folder to write; it must not exist yet. The same tokenizer that is there already is read,
+        where none is trained.
     config : TokenizerConfig, optional
         What to make; TinyDNABERT's tokenizer if not given.
     line_bp : int
@@ -223,6 +258,8 @@ def train_tokenizer(
             "a byte-pair vocabulary is learned from a text and none is given: give FASTA files or "
             "a corpus (--input)"
         )
+    if (output / "tokenizer.json").is_file():
+        return _made_before(output, config)
     refuse_existing(output)
     with (report or Silent()).stage("Training the tokenizer") as progress:
         made = build_tokenizer(
@@ -235,6 +272,46 @@ def train_tokenizer(
     with new_folder(output) as folder:
         made.save(folder)
     return load_tokenizer(output)
+
+
+def _made_before(output: Path, config: TokenizerConfig) -> Tokenizer:
+    """Read the tokenizer that is there, if it is the one that is asked for.
+
+    Raises
+    ------
+    StateError
+        If it is another one, or was trained: its text is not kept, so it cannot be compared.
+    """
+    found = load_tokenizer(output)
+    there = f"{output}: holds a tokenizer already ({found.kind}, {found.vocab_size:,} tokens)"
+    advice = "delete the folder or choose another name"
+    if config.needs_text:
+        raise StateError(f"{there}: use it as it is; to train one, {advice}")
+    made = build_tokenizer(config)
+    if (made.sha256, made.max_tokens) != (found.sha256, found.max_tokens):
+        raise StateError(f"{there}, which is another: {advice}")
+    logger.info("%s: holds this tokenizer already", output)
+    return found
+
+
+def tokenizer_command(config: TokenizerConfig, corpus: str | Path) -> str:
+    """Return the command, but for its output, that makes a recipe's tokenizer.
+
+    Examples
+    --------
+    >>> tokenizer_command(TokenizerConfig(vocab_size=4096), "corpus")
+    'helixlm tokenizer train --input corpus --vocab-size 4096'
+    """
+    words = ["helixlm", "tokenizer", "train"]
+    words += ["--input", str(corpus)] if config.needs_text else []
+    words += ["--preset", config.preset] if config.preset else []
+    plain = TokenizerConfig(preset=config.preset)
+    for name, value in config:
+        if name == "overlap" and value != plain.overlap:
+            words.append("--overlap" if value else "--no-overlap")
+        elif value != getattr(plain, name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
 
 
 def training_sequences(inputs: Sequence[str | Path], line_bp: int = LINE_BP) -> Iterator[str]:

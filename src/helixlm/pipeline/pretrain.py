@@ -8,6 +8,9 @@ done is skipped, and training goes on from the newest checkpoint. The folder:
     RUN/tokenizer/      for AutoTokenizer        RUN/model/          for AutoModelForMaskedLM
     RUN/store/          token ids                RUN/summary.json    what came out
     RUN/letters/        in place of the store, where windows are drawn while training runs
+    RUN/softmask/       which tokens of the store are soft-masked, where these have a weight
+    RUN/counts/         tokens of drawn windows, where rows come in their order
+    RUN/start/          the model, or the checkpoint, that training began with, if it was not fresh
 """
 
 import fcntl
@@ -32,21 +35,19 @@ from helixlm.data.hub import find_corpus
 from helixlm.errors import InputError, StateError
 from helixlm.files import replace_file
 from helixlm.inference import resolve_device
-from helixlm.models.config import num_parameters
-from helixlm.models.heads import MaskedLM
+from helixlm.models.cost import ModelShape
 from helixlm.models.hf import load_model, save_model
-from helixlm.models.init import begin_at_frequencies, initialise
 from helixlm.pipeline.machine import processor_name, require_compiler
 from helixlm.pipeline.prepare import prepare
 from helixlm.pipeline.progress import Reporter, Silent
-from helixlm.pipeline.stages import make_letters, make_store, make_tokenizer, vocabulary_of
-from helixlm.recipes.load import compare_recipes, load_recipe, recipe_yaml
+from helixlm.pipeline.rows import make_rows
+from helixlm.pipeline.stages import make_tokenizer, vocabulary_of
+from helixlm.pipeline.start import corpus_of_run, fresh_model, open_start
+from helixlm.recipes.load import compare_recipes, contradicted, load_recipe, recipe_yaml
 from helixlm.recipes.schema import Recipe
-from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import Tokenizer
 from helixlm.tokenizers.bpe import row_dropout
-from helixlm.train.batches import Plan, RowPlan, Vocabulary
-from helixlm.train.drawn import DrawnRows
+from helixlm.train.batches import Vocabulary
 from helixlm.train.loop import fit
 from helixlm.train.metrics import read_lines
 from helixlm.train.result import TrainingResult
@@ -82,6 +83,8 @@ def pretrain(
     *,
     fasta: Sequence[str | Path] = (),
     corpus: str | Path | None = None,
+    start: str | Path | None = None,
+    continues: str | Path | None = None,
     overrides: Sequence[str] = (),
     species: str = "",
     assembly: str = "",
@@ -100,9 +103,16 @@ def pretrain(
         FASTA files, plain, gzip or bgzip.
     corpus : path, optional
         A prepared corpus instead of `fasta`, or ``OWNER/NAME`` of one on the Hugging Face hub;
-        `windows`, `weights` and `split` of the recipe are then not used.
+        `windows`, `variants`, `weights`, `duplicates` and `split` are then those of the corpus.
+    start : str or path, optional
+        A model to begin with, in place of random weights: a run, a model folder, or a name on the
+        Hugging Face hub. Its tokenizer comes with it; optimiser and schedule are fresh.
+    continues : path, optional
+        A run to go on with, in the new folder `output`: with its tokenizer, its optimiser and the
+        schedule at its step. `train.steps` counts those that it has taken. Without `fasta` and
+        `corpus` its corpus is taken.
     overrides : sequence of str
-        ``section.key=value`` settings put on the recipe.
+        ``section.key=value`` settings put on the recipe. None may contradict `corpus`.
     species, assembly : str
         Written into the corpus.
     device : str, optional
@@ -124,7 +134,9 @@ def pretrain(
     """
     run, report = Path(output), report or Silent()
     device = str(resolve_device(device))
-    resolved = load_recipe(recipe, overrides)
+    resolved = load_recipe(recipe, [*overrides, *_start_settings(start, continues, overrides)])
+    if continues is not None and not fasta and corpus is None:
+        corpus = corpus_of_run(Path(continues))
     if not fasta and corpus is None and not (run / "corpus" / "manifest.json").exists():
         raise InputError(
             "nothing to train on: give FASTA files (--fasta) or a prepared corpus (--corpus)"
@@ -133,8 +145,8 @@ def pretrain(
         raise InputError("both FASTA files and a corpus were given: expected one of them")
     if corpus is not None:
         corpus = find_corpus(corpus)
-        resolved = _as_cut(resolved, open_corpus(corpus))
-    if resolved.model is None:
+        resolved = _as_cut(resolved, open_corpus(corpus), overrides)
+    if resolved.model is None and resolved.start is None:
         raise InputError(
             f"recipe {resolved.name!r} has no model yet: it ends with the corpus and its tokenizer "
             f"(helixlm prepare --recipe {resolved.name}); take another recipe to train on such a "
@@ -145,32 +157,31 @@ def pretrain(
     with _only_user(run):
         _keep_recipe(run, resolved)
         source = _corpus(run, resolved, fasta, corpus, species, assembly, report)
-        tokenizer = make_tokenizer(source, resolved.tokenizer, run / "tokenizer", report)
+        begin = None if resolved.start is None else open_start(run, resolved)
+        if begin is None:
+            assert resolved.tokenizer is not None, "a recipe without start has one"
+            tokenizer: Tokenizer = make_tokenizer(
+                source, resolved.tokenizer, run / "tokenizer", report
+            )
+        else:
+            tokenizer = begin.tokenizer
         rate = resolved.batches.bpe_dropout
         dropout = row_dropout(tokenizer, rate) if rate else None
         vocabulary = vocabulary_of(tokenizer)
-        train, validation = _plans(run, resolved, source, tokenizer, vocabulary, report)
-        config = resolved.model.encoder(vocab_size=vocabulary.size, pad_token_id=vocabulary.pad)
-        most = config.max_tokens
-        if most is not None and resolved.batches.row_tokens > most:
-            needed = resolved.batches.row_tokens + config.max_positions - most
-            raise InputError(
-                f"batches.row_tokens {resolved.batches.row_tokens} is over the {most} "
-                f"tokens that model.max_positions {config.max_positions} serves with the padding "
-                f"id {config.pad_token_id} of this tokenizer: set model.max_positions={needed}"
-            )
-        model = MaskedLM(config)
-        seed = int(CounterRng("weights", resolved.seed).words(1)[0] >> 1)
-        initialise(model, config, torch.Generator().manual_seed(seed), tokenizer.tokens)
-        if config.initialisation == "local":
-            begin_at_frequencies(model.head, train.counted().count_tokens(vocabulary.size))
-        parameters = num_parameters(config)
+        rows = make_rows(run, resolved, source, tokenizer, vocabulary, report)
+        if begin is None:
+            config = _whole_model(resolved, vocabulary)
+            model = fresh_model(resolved, config, tokenizer, rows.train)
+        else:
+            config, model = begin.model.config, begin.model
+        parameters = sum(parameter.numel() for parameter in model.parameters())
         report.line(f"{parameters:,} parameters, vocabulary {vocabulary.size:,}")
         with report.training("Training", resolved.train.steps) as progress:
             training = fit(
                 model,
-                train=train,
-                validation=validation,
+                train=rows.train,
+                validation=rows.validation,
+                stages=rows.stages,
                 masking=resolved.masking,
                 config=resolved.train,
                 seed=resolved.seed,
@@ -182,6 +193,7 @@ def pretrain(
                     "recipe": recipe_sha256(resolved),
                 },
                 dropout=dropout,
+                start=None if begin is None else begin.checkpoint,
                 device=device,
                 progress=progress,
             )
@@ -189,9 +201,47 @@ def pretrain(
         summary = _summary(resolved, source, tokenizer, training, parameters, device)
         summary["neighbour_difference_error"] = _difference_error(run, training)
         summary["corpus"] = str(source.path.resolve())
-        summary["epochs"] = training.step * resolved.batches.rows / train.num_rows
+        summary["epochs"] = training.epochs
+        summary["start"] = None if resolved.start is None else resolved.start.model
         write_json(run / "summary.json", summary)
     return PretrainResult(run, exported, training, parameters, summary)
+
+
+def _start_settings(
+    start: str | Path | None, continues: str | Path | None, overrides: Sequence[str]
+) -> list[str]:
+    """Return the settings of a recipe that say what training begins with."""
+    if start is not None and continues is not None:
+        raise InputError(
+            "both a model to begin with (--from) and a run to go on with (--continue) were given: "
+            "expected one of them"
+        )
+    if start is None and continues is None:
+        return []
+    own = [text for text in overrides if text.split(".")[0].strip() in ("model", "tokenizer")]
+    if own:
+        raise InputError(
+            f"--set {own[0]!r}: model and tokenizer come with {start or continues}: leave it out"
+        )
+    given = {"model": str(start or continues), "continued": continues is not None}
+    return [f"start={json.dumps(given)}"]
+
+
+def _whole_model(recipe: Recipe, vocabulary: Vocabulary) -> ModelShape:
+    """Return the sizes of a fresh model, which has positions for all tokens of a row."""
+    assert recipe.model is not None, "checked when the recipe was resolved"
+    config = recipe.model.complete(
+        vocab_size=vocabulary.size, pad_token_id=vocabulary.pad, mask_token_id=vocabulary.mask
+    )
+    most = config.max_tokens
+    if most is not None and recipe.batches.row_tokens > most:
+        needed = recipe.batches.row_tokens + config.max_positions - most
+        raise InputError(
+            f"batches.row_tokens {recipe.batches.row_tokens} is over the {most} "
+            f"tokens that model.max_positions {config.max_positions} serves with the padding "
+            f"id {config.pad_token_id} of this tokenizer: set model.max_positions={needed}"
+        )
+    return config
 
 
 def standard_error_of(result: PretrainResult) -> str:
@@ -248,8 +298,14 @@ def _only_user(run: Path) -> Iterator[None]:
         yield
 
 
-def _as_cut(recipe: Recipe, corpus: Corpus) -> Recipe:
-    """Put the settings into a recipe by which a corpus was made, so that the run's copy is true."""
+def _as_cut(recipe: Recipe, corpus: Corpus, overrides: Sequence[str]) -> Recipe:
+    """Put the settings into a recipe by which a corpus was made, so that the run's copy is true.
+
+    Raises
+    ------
+    InputError
+        If an override says otherwise: it would change nothing.
+    """
     made = corpus.manifest
     cut = recipe.model_copy(
         update={
@@ -260,7 +316,19 @@ def _as_cut(recipe: Recipe, corpus: Corpus) -> Recipe:
             "split": made.split,
         }
     )
-    changes = compare_recipes(recipe, cut, ())
+    against = contradicted(overrides, recipe, cut)
+    held_out = "split.validation_contigs"
+    if held_out in against:  # they may have been drawn, and named none in the settings
+        against[held_out] = list(made.validation_contigs)
+        if set(recipe.split.validation_contigs) == set(made.validation_contigs):
+            del against[held_out]
+    if against:
+        listed = "; ".join(f"{name} is {value} there" for name, value in against.items())
+        raise InputError(
+            f"{corpus.path}: a corpus that was made with other settings than those given: "
+            f"{listed}. Leave them out, or make a corpus with them (helixlm prepare)"
+        )
+    changes = compare_recipes(recipe, cut)
     if changes:
         logger.info(
             "%s was made with settings of its own, which hold here: %s",
@@ -305,30 +373,6 @@ def _corpus(
     return open_corpus(run / "corpus")
 
 
-def _plans(
-    run: Path,
-    recipe: Recipe,
-    corpus: Corpus,
-    tokenizer: Tokenizer,
-    vocabulary: Vocabulary,
-    report: Reporter,
-) -> tuple[Plan, Plan]:
-    """Make the store of a run; return its rows of training and of validation."""
-    config, seed = recipe.batches, recipe.seed
-    check = config.model_copy(update={"rows": recipe.train.micro_rows})
-    if config.packing == "drawn":
-        letters = make_letters(corpus, tokenizer, run / "letters", report)
-        return (
-            DrawnRows(letters.split("train"), config, vocabulary, tokenizer, seed),
-            DrawnRows(letters.split("validation"), check, vocabulary, tokenizer, seed),
-        )
-    store = make_store(corpus, tokenizer, run / "store", report)
-    return (
-        RowPlan(store.split("train"), config, vocabulary, seed),
-        RowPlan(store.split("validation"), check, vocabulary, seed),
-    )
-
-
 def _export(run: Path, training: TrainingResult, tokenizer: Tokenizer) -> Path:
     """Write the best checkpoint as the run's model folder."""
     output = run / "model"
@@ -358,6 +402,7 @@ def _summary(
         "vocabulary": tokenizer.vocab_size,
         "best_step": training.best_step,
         "validation_loss": training.best_loss,
+        "validation_loss_before": training.loss_before,
         "unigram_loss": training.baselines.unigram.loss,
         "neighbour_loss": training.baselines.neighbour.loss,
         "tokens": training.tokens,

@@ -25,7 +25,7 @@ from helixlm.data.letters import LetterStore, open_letters, write_letters
 from helixlm.data.store import TokenStore, open_store, write_store
 from helixlm.errors import StateError
 from helixlm.pipeline.progress import Reporter
-from helixlm.tokenizers.base import Tokenizer, TokenizerConfig, in_its_case, overlap_problem
+from helixlm.tokenizers.base import Tokenizer, TokenizerConfig, in_its_case
 from helixlm.tokenizers.build import build_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
 from helixlm.train.batches import Vocabulary
@@ -55,11 +55,9 @@ def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     Raises
     ------
     StateError
-        If the tokenizer has no mask or no padding token, or its tokens overlap.
+        If the tokenizer has no mask or no padding token.
     """
     special = tokenizer.special
-    if tokenizer.overlap_bp:
-        raise StateError(overlap_problem(tokenizer.overlap_bp))
     if special.mask is None or special.pad is None:
         raise StateError(
             "the tokenizer has no mask or no padding token, and masked pretraining needs both: "
@@ -72,7 +70,8 @@ def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
         pad=special.pad,
         mask=special.mask,
         special=tuple(int(x) for x in tokenizer.special_ids),
-        token_bp=np.asarray(tokenizer.token_bp),
+        token_bp=np.maximum(tokenizer.token_bp - tokenizer.overlap_bp, 0),
+        overlap_bp=tokenizer.overlap_bp,
     )
 
 

@@ -9,7 +9,6 @@ import difflib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from types import NoneType
 from typing import Any, get_args
 
 import yaml
@@ -46,8 +45,8 @@ def recipe_text(name: str) -> str:
     file = resources.files("helixlm.recipes") / f"{name}.yaml"
     if "/" in name or not file.is_file():
         raise RecipeError(
-            f"recipe {name!r}: neither a file nor a built-in recipe; built in are: "
-            f"{', '.join(list_recipes())}{_suggest(name, list_recipes())}"
+            f"recipe {name!r}: neither a file nor a built-in recipe; helixlm recipes lists those"
+            f"{_suggest(name, list_recipes())}"
         )
     return file.read_text(encoding="utf-8")
 
@@ -94,13 +93,33 @@ def recipe_yaml(recipe: Recipe) -> str:
 
 
 def compare_recipes(old: Recipe, new: Recipe, ignored: Iterable[str] = ()) -> list[str]:
-    """Return the differences as ``section.key: old -> new``, leaving out the ignored paths."""
+    """Return the differences as ``section.key: old -> new``, leaving out the ignored paths.
+
+    Of windows of two kinds only what both kinds have is compared, and the kind.
+    """
     before, after = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
+    left_out = set(ignored)
+    if old.windows.kind != new.windows.kind:
+        left_out |= {key for key in before.keys() ^ after.keys() if key.startswith("windows.")}
     return [
         f"{key}: {before.get(key)} -> {after.get(key)}"
         for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and key not in set(ignored)
+        if before.get(key) != after.get(key) and key not in left_out
     ]
+
+
+def contradicted(overrides: Sequence[str], given: Recipe, there: Recipe) -> dict[str, Any]:
+    """Return the settings, by path, that overrides set in one recipe and that another has not.
+
+    The values are those of the recipe `there`; None if it has no such setting.
+    """
+    paths = [override.partition("=")[0].strip() for override in overrides]
+    wanted, found = _flatten(given.model_dump(mode="json")), _flatten(there.model_dump(mode="json"))
+    return {
+        key: found.get(key)
+        for key, value in wanted.items()
+        if found.get(key) != value and any(f"{key}.".startswith(f"{path}.") for path in paths)
+    }
 
 
 def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -195,12 +214,12 @@ def _apply(values: dict[str, Any], override: str) -> None:
 def _describe(error: ValidationError) -> Iterable[str]:
     for problem in error.errors():
         place = problem["loc"]
-        if place[0:1] == ("windows",):
+        if place[0:1] in (("windows",), ("model",)):
             place = place[:1] + place[2:]  # between them stands the kind, which is no key
         path = ".".join(str(part) for part in place) or "recipe"
         if problem["type"] == "extra_forbidden":
-            known = _fields(problem["loc"][:-1])
-            yield f"{path}: unknown key{_suggest(str(place[-1]), known)}"
+            name, known = str(place[-1]), _fields(problem["loc"][:-1])
+            yield f"{path}: unknown key{_elsewhere(name, place[:-1]) or _suggest(name, known)}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = problem.get("input")
@@ -209,19 +228,38 @@ def _describe(error: ValidationError) -> Iterable[str]:
 
 
 def _fields(path: Sequence[Any]) -> list[str]:
-    model: Any = Recipe
+    """Return the keys that there are at a place."""
+    kinds: list[type[BaseModel]] = [Recipe]
     for part in path:
-        if kinds := get_args(model):  # a section of several kinds: the path names the kind
-            model = next(kind for kind in kinds if kind.model_fields["kind"].default == part)
-        else:
-            model = _without_none(model.model_fields[part].annotation)
-    return list(model.model_fields)
+        if len(kinds) > 1:  # a section of several kinds: the path names the kind
+            kinds = [kind for kind in kinds if _is_named(kind, part)]
+        elif isinstance(part, str):  # else a number in a list
+            kinds = list(_kinds_in(kinds[0].model_fields[part].annotation))
+    return [name for kind in kinds for name in kind.model_fields]
 
 
-def _without_none(annotation: Any) -> Any:
-    """Return what a section is where it is not null."""
-    kinds = get_args(annotation)
-    return next(kind for kind in kinds if kind is not NoneType) if NoneType in kinds else annotation
+def _is_named(kind: type[BaseModel], name: Any) -> bool:
+    """Whether a kind of windows, or of models, goes by a name."""
+    field = "kind" if "kind" in kind.model_fields else "family"
+    return name in get_args(kind.model_fields[field].annotation)
+
+
+def _elsewhere(name: str, here: Sequence[Any]) -> str:
+    """Suggest other sections that have a key of this name."""
+    found = []
+    for section, field in Recipe.model_fields.items():
+        known = any(name in kind.model_fields for kind in _kinds_in(field.annotation))
+        if known and tuple(here) != (section,):
+            found.append(repr(f"{section}.{name}"))
+    return f"; did you mean {' or '.join(found)}?" if found else ""
+
+
+def _kinds_in(annotation: Any) -> Iterable[type[BaseModel]]:
+    """Yield what a section may be, without null."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _kinds_in(part)
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

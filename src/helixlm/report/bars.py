@@ -134,10 +134,12 @@ def histogram_chart(
             f"{count(math.ceil(first))} to {count(math.ceil(last) - 1)}: {percent(share)}",
         )
     add(svg, "line", x1=left, x2=x.end, y1=bottom, y2=bottom, css="axis")
-    for value in _round_lengths(2 ** (low / per_octave), 2 ** (high / per_octave)):
+    least, most = (2 ** (bound / per_octave) for bound in (low, high))
+    write = count if most < 100_000 else short
+    for value in _round_lengths(least, most):
         at = x(per_octave * math.log2(value))
         add(svg, "line", x1=at, x2=at, y1=bottom, y2=bottom + 4, css="axis")
-        add(svg, "text", short(value), x=at, y=bottom + 16, css="tick middle")
+        add(svg, "text", write(value), x=at, y=bottom + 16, css="tick middle")
     add(svg, "text", x_name, x=(left + x.end) / 2, y=bottom + 31, css="axis-name middle")
     return to_markup(svg)
 
@@ -146,7 +148,7 @@ def _round_lengths(low: float, high: float) -> list[int]:
     """Choose up to six round numbers, spread evenly over a logarithmic axis."""
     if high < 4 * low:
         return [int(value) for value in tick_values(low, high, most=4) if value.is_integer()]
-    for steps in ((1, 2, 5), (1, 3), (1,)):
+    for steps in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         found = [
             step * 10**power
             for power in range(int(math.log10(high)) + 1)

@@ -12,7 +12,13 @@ import yaml
 from helixlm.data.corpus.base import CorpusManifest, CorpusSource
 from helixlm.data.corpus.tally import total
 from helixlm.data.corpus.window_files import SCHEMA
-from helixlm.report.corpus import dropped_in_words, in_words, skipped_in_words, whole_tally
+from helixlm.report.corpus import (
+    dropped_in_words,
+    in_words,
+    lost_features_in_words,
+    skipped_in_words,
+    whole_tally,
+)
 from helixlm.report.html import environment
 from helixlm.report.numerals import count
 
@@ -27,6 +33,7 @@ COLUMNS = {
     "start": "first base on the contig, 0-based, forward strand",
     "end": "base after the last one",
     "strand": "strand that `sequence` is read on; coordinates are those of the forward strand",
+    "name": "name of a coding sequence: of its transcript, or of its record; null: other windows",
     "sample": "individual whose haplotype this is; null: the reference",
     "haplotype": "1 or 2, which of the individual's two; null: the reference",
     "softmask_fraction": "share of the letters that are lower case, which marks repeats",
@@ -78,6 +85,7 @@ def render_card(manifest: CorpusManifest, name: str, *, licence: str | None = No
         genomes=[(source, total(source.tallies.values())) for source in manifest.sources],
         held_out=held_out_in_words(manifest),
         dropped=dropped_in_words(manifest),
+        lost_features=lost_features_in_words(whole),
         variants=sorted(whole.variants.items()),
         skipped=skipped_in_words(whole),
         columns=[

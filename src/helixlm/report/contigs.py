@@ -2,7 +2,8 @@
 
 Comes in: the `ContigCoverage` of the largest contigs. Goes out: one drawing, a row for each contig
 with two lanes. The upper one shows the bases in windows, training below and validation on top of
-it; the lower one N and, on top of them, repeats. A lane is as high as all bases of a bin.
+it, on a ground of the colour of what is in no window; the lower one, in an empty frame, N and, on
+top of them, repeats. A lane is as high as all bases of a bin.
 """
 
 from collections.abc import Sequence
@@ -37,6 +38,8 @@ class Lane(NamedTuple):
     """In rows, from the top of the row."""
     high: float
     """In rows."""
+    ground: str
+    """Class of what is behind them."""
     kinds: tuple[tuple[str, str, str], ...]
     """(field of `ContigCoverage`, what it is called, class that colours it), the lowest first."""
 
@@ -45,12 +48,18 @@ LANES = (
     Lane(
         0.07,
         0.5,
+        "nothing",
         (
             ("train", "in training", "c-in-training"),
             ("validation", "in validation", "c-in-validation"),
         ),
     ),
-    Lane(0.6, 0.23, (("n", "N", "c-gap"), ("softmasked", "repeats (soft-masked)", "c-repeat"))),
+    Lane(
+        0.6,
+        0.23,
+        "frame",
+        (("n", "N", "c-gap"), ("softmasked", "repeats (soft-masked)", "c-repeat")),
+    ),
 )
 NEITHER = "in no window"
 
@@ -121,7 +130,7 @@ def _draw_contig(
             y=y.end,
             width=max(1.0, places[-1] - x.start),
             height=y.start - y.end,
-            css="nothing",
+            css=lane.ground,
         )
         floor = [0] * len(sizes)
         for field, _, css in lane.kinds:

@@ -13,11 +13,11 @@ from helixlm.data.corpus.base import CorpusManifest, InputFile, OtherFile
 from helixlm.data.corpus.tally import LENGTH_BINS_PER_OCTAVE, Tally, total
 from helixlm.data.corpus.weights import WeightConfig
 from helixlm.data.haplotypes.alleles import SKIP_REASONS
-from helixlm.data.windows import DROP_REASONS, LOST_WINDOWS
+from helixlm.data.windows import DROP_REASONS, FEATURE_REASONS, LOST_WINDOWS
 from helixlm.report.bars import bar_chart, histogram_chart
 from helixlm.report.contigs import contigs_chart
 from helixlm.report.html import environment
-from helixlm.report.numerals import brief_hash, count, percent, short
+from helixlm.report.numerals import brief_hash, count, fixed, percent, short
 from helixlm.report.repeats import describe_repeats, repeat_rows
 from helixlm.version import __version__
 
@@ -53,6 +53,7 @@ def render_corpus(manifest: CorpusManifest) -> str:
             settings=_settings(manifest),
             bar=_parts_of_bases(manifest),
             dropped=dropped_in_words(manifest),
+            lost_features=lost_features_in_words(whole),
             splits=by_split,
             lengths=histogram_chart(
                 whole.lengths,
@@ -60,9 +61,10 @@ def render_corpus(manifest: CorpusManifest) -> str:
                 key="lengths",
                 title="Length of the windows",
                 about="Share of the windows by their length in bases.",
-                x_name="bases in a window",
+                x_name="length of a window, bp (logarithmic)",
                 y_name="share of the windows",
             ),
+            lengths_in_words=_lengths(whole),
             letters=bar_chart(
                 [(letter, amount / max(1, whole.bases)) for letter, amount in _letters(whole)],
                 key="letters",
@@ -95,6 +97,10 @@ def describe_corpus(manifest: CorpusManifest) -> str:
     lines += [
         f"  left out: {count(bases)} bases, {reason}"
         for reason, bases in dropped_in_words(manifest)
+    ]
+    lines += [
+        f"  features without a window of their own: {count(number)} {reason}"
+        for reason, number in lost_features_in_words(whole)
     ]
     if manifest.validation_contigs:
         lines.append(f"  held out: {_names(manifest.validation_contigs)}")
@@ -137,20 +143,11 @@ def _describe_sources(manifest: CorpusManifest) -> Iterator[str]:
 
 
 def _lengths(tally: Tally) -> str:
-    """Say how long windows are, as exactly as their bins are."""
-    bins = sorted(tally.lengths)
-    middle, seen = bins[0], 0
-    for middle in bins:
-        seen += tally.lengths[middle]
-        if 2 * seen >= tally.windows:
-            break
-    least, half, most = (
-        2 ** (place / LENGTH_BINS_PER_OCTAVE) for place in (bins[0], middle + 0.5, bins[-1] + 1)
-    )
-    return (
-        f"some {short(least, 'bp')} to {short(most, 'bp')}, half of them of {short(half, 'bp')} at "
-        "most"
-    )
+    """Say how long windows are."""
+    shortest, longest = count(tally.shortest_bp), count(tally.longest_bp)
+    if shortest == longest:
+        return f"{longest} bp"
+    return f"{shortest} to {longest} bp, {fixed(tally.bases / tally.windows, 1)} bp on average"
 
 
 def in_words(manifest: CorpusManifest) -> str:
@@ -192,6 +189,12 @@ def _parts_of_bases(manifest: CorpusManifest) -> list[tuple[str, str, int]]:
 def dropped_in_words(manifest: CorpusManifest) -> list[tuple[str, int]]:
     """Return reasons in words with their bases, most first."""
     found = [(DROP_REASONS[key], bases) for key, bases in manifest.dropped_bases.items() if bases]
+    return sorted(found, key=lambda pair: -pair[1])
+
+
+def lost_features_in_words(whole: Tally) -> list[tuple[str, int]]:
+    """Return why features have no window of their own, with their numbers, most first."""
+    found = [(FEATURE_REASONS[key], number) for key, number in whole.lost_features.items()]
     return sorted(found, key=lambda pair: -pair[1])
 
 

@@ -4,6 +4,7 @@ Comes in: a number, or None. Goes out: text. What is missing or not finite becom
 """
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import TypeGuard
 
@@ -85,13 +86,15 @@ def short(value: float | None, unit: str = "") -> str:
     return f"{text} {unit}".rstrip()
 
 
-def percent(share: float | None) -> str:
+def percent(share: float | None, more: int = 0) -> str:
     """Format a share between 0 and 1 in percent, with at least two digits that mean something.
+
+    `more` digits are added, see `digits_apart`.
 
     Examples
     --------
-    >>> percent(0.4567), percent(0.0712), percent(0.00449), percent(1.0)
-    ('45.7 %', '7.1 %', '0.45 %', '100 %')
+    >>> percent(0.4567), percent(0.0712), percent(0.00449), percent(1.0), percent(0.0712, 1)
+    ('45.7 %', '7.1 %', '0.45 %', '100 %', '7.12 %')
     """
     if share is None or not is_number(share):
         return MISSING
@@ -104,7 +107,21 @@ def percent(share: float | None) -> str:
         digits = 2
     else:
         digits = 3
-    return f"{fixed(value, digits)} %"
+    return f"{fixed(value, digits + more)} %"
+
+
+def digits_apart(shares: Iterable[float]) -> int:
+    """Return how many digits more, two at most, tell shares apart that are not equal.
+
+    Examples
+    --------
+    >>> digits_apart([0.0753, 0.0748]), digits_apart([0.0753, 0.0748, 0.07481])
+    (1, 2)
+    """
+    different = set(shares)
+    return next(
+        (more for more in (0, 1) if len({percent(x, more) for x in different}) == len(different)), 2
+    )
 
 
 def setting(share: float) -> str:

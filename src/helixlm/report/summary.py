@@ -5,13 +5,15 @@ sentences that draw only the conclusions that the numbers allow.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from helixlm.report.facts import FinetuneFacts, RunReport, TaskFacts
 from helixlm.report.intervals import verdict
 from helixlm.report.numerals import (
     count,
+    digits_apart,
     duration,
     fixed,
     is_number,
@@ -66,6 +68,7 @@ def key_figures(report: RunReport) -> list[KeyFigure]:
     figures = []
     record = best_validation(report)
     if record is not None:
+        in_percent = _probabilities(record)
         figures += [
             KeyFigure(
                 "Validation loss",
@@ -75,9 +78,9 @@ def key_figures(report: RunReport) -> list[KeyFigure]:
             ),
             KeyFigure(
                 "Probability of the true token",
-                percent(math.exp(-record["loss"])),
+                in_percent(record["loss"]),
                 one_in(math.exp(-record["loss"])),
-                _beside(record, "loss", lambda x: percent(math.exp(-x))),
+                _beside(record, "loss", in_percent),
             ),
         ]
         if is_number(record.get("bits_per_base")):
@@ -90,12 +93,13 @@ def key_figures(report: RunReport) -> list[KeyFigure]:
                 )
             )
         if is_number(record.get("accuracy")):
+            write = partial(percent, more=digits_apart(_with_baselines(record, "accuracy")))
             figures.append(
                 KeyFigure(
                     "Masked tokens guessed right",
-                    percent(record["accuracy"]),
+                    write(record["accuracy"]),
                     "with the first guess",
-                    _beside(record, "accuracy", percent),
+                    _beside(record, "accuracy", write),
                 )
             )
     if report.finetune is not None:
@@ -113,7 +117,19 @@ def key_figures(report: RunReport) -> list[KeyFigure]:
     return figures
 
 
-def _beside(record: Mapping[str, Any], what: str, write: Any) -> str:
+def _with_baselines(record: Mapping[str, Any], what: str) -> list[float]:
+    """Return a figure of the model and of the baselines that have it."""
+    names = [what, *(f"{kind}_{what}" for kind, _ in BASELINES)]
+    return [record[name] for name in names if is_number(record.get(name))]
+
+
+def _probabilities(record: Mapping[str, Any]) -> Callable[[float], str]:
+    """Return what writes losses as probabilities, so that the baselines' do not look like ours."""
+    more = digits_apart(math.exp(-loss) for loss in _with_baselines(record, "loss"))
+    return lambda loss: percent(math.exp(-loss), more)
+
+
+def _beside(record: Mapping[str, Any], what: str, write: Callable[[float], str]) -> str:
     found = [
         f"{name} {write(record[f'{kind}_{what}'])}"
         for kind, name in BASELINES
@@ -185,16 +201,17 @@ def _learned(report: RunReport) -> str:
     if record is None:
         return ""
     loss = record["loss"]
+    in_percent = _probabilities(record)
     text = (
         f"On DNA that was held out, it typically gives the true token a probability of "
-        f"{percent(math.exp(-loss))} ({one_in(math.exp(-loss))}). "
+        f"{in_percent(loss)} ({one_in(math.exp(-loss))}). "
     )
     unigram, neighbour = record.get("unigram_loss"), record.get("neighbour_loss")
     if not (is_number(unigram) and is_number(neighbour)):
         return text.rstrip()
     text += (
         f"Counting which token stands between which neighbours gives "
-        f"{percent(math.exp(-neighbour))}, counting single tokens {percent(math.exp(-unigram))}: "
+        f"{in_percent(neighbour)}, counting single tokens {in_percent(unigram)}: "
     )
     error = record.get("neighbour_difference_error")
     if is_number(error) and abs(loss - neighbour) < 2 * error:

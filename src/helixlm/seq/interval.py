@@ -190,6 +190,29 @@ def reverse_strand(start: Position, end: Position, length: int) -> tuple[Positio
     return length - end, length - start
 
 
+def on_circle(start: int, end: int, length: int) -> list[tuple[int, int]]:
+    """Return where a stretch lies that may go past the end of a circular contig.
+
+    Parameters
+    ----------
+    start, end : int
+        0-based, half-open, forward strand; `end` is at most twice `length`.
+    length : int
+        Length of the contig, bp.
+
+    Returns
+    -------
+    list of tuple of int
+        The stretch itself; or its part up to the end of the contig, and what goes on at the origin.
+
+    Examples
+    --------
+    >>> on_circle(5, 9, 10), on_circle(8, 12, 10)
+    ([(5, 9)], [(8, 10), (0, 2)])
+    """
+    return [(start, end)] if end <= length else [(start, length), (0, end - length)]
+
+
 def merge_spans(spans: Spans, gap_bp: int = 0) -> Spans:
     """Sort the spans of one contig, drop empty ones, join those that overlap or touch.
 

@@ -58,6 +58,7 @@ class FinetuneConfig(BaseModel):
         if self.warmup_steps >= self.max_steps:
             raise ValueError(
                 f"warmup_steps {self.warmup_steps} is not below max_steps {self.max_steps}: the "
-                f"learning rate would never reach lr"
+                "learning rate would never reach lr: lower it too, such as with --set "
+                f"finetune.warmup_steps={self.max_steps // 10}"
             )
         return self

@@ -5,7 +5,8 @@ dev, its scores on dev and (once) on test, and a folder with all of it. Reading 
 `data.py`, batches to `order.py`, scores to `metrics.py`; `compare.py` runs several of these.
 
 Every step is a function of weights, moments and (seed, step), so the same call gives the same
-weights on the same machine, and a run that was killed goes on as if it had not been.
+weights on the same machine, and a run that was stopped goes on from its last save as if it had not
+been. Saves are made at evaluations, a minute apart or more: what is stopped before begins anew.
 
 Shape letters: B rows of a batch, N examples, C classes.
 """
@@ -57,7 +58,7 @@ Method = Literal["pretrained", "scratch"]
 Progress = Callable[[int, int | None], None]
 
 SAVE_SECONDS = 60.0
-"""Time between saves of the state of an unfinished run; short runs make none."""
+"""Least time between saves of the state of an unfinished run; short runs make none."""
 
 
 def finetune(
@@ -92,7 +93,7 @@ def finetune(
         Folder to write: `model/` (with the tokenizer; transformers loads it), `results.csv` and
         `.parquet`, `predictions.csv` (test), `metrics.jsonl`, `finetune.json` (settings) and
         `summary.json` (last). If it holds this very run, a finished one is read back, and an
-        unfinished one goes on.
+        unfinished one goes on from its last save, if there is one, or begins anew.
     config : FinetuneConfig, optional
         Settings; by default TinyDNABERT's.
     method : {"pretrained", "scratch"}

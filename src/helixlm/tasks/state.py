@@ -59,6 +59,15 @@ def save_state(
             raise OSError(str(error)) from error
 
 
+def saved_step(path: Path) -> int:
+    """Return the step of a saved state; 0 where there is none, or none that can be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return int(json.loads(file.metadata()["record"])["step"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return 0
+
+
 def load_state(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:

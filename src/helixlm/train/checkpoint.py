@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from helixlm.errors import StateError
 from helixlm.files import DISK_FULL, sync_path, sync_tree
-from helixlm.models.heads import MaskedLM
+from helixlm.models.heads import LanguageModel
 from helixlm.models.hf import load_model, save_model
 from helixlm.version import __version__
 
@@ -56,7 +56,7 @@ def save_checkpoint(
     folder: Path,
     *,
     step: int,
-    model: MaskedLM,
+    model: LanguageModel,
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
     save_tokenizer: Callable[[Path], object],
@@ -69,7 +69,7 @@ def save_checkpoint(
         The run's `checkpoints` folder.
     step : int
         Optimiser steps taken so far.
-    model : MaskedLM
+    model : MaskedLM or CausalLM
         The model.
     optimizer : torch.optim.Optimizer
         AdamW over the model's parameters.

@@ -111,18 +111,19 @@ def test_the_rows_are_the_stretches_of_the_genome(fasta, tmp_path):
     assert check_leaks(open_corpus(tmp_path / "corpus")).clean
 
 
-def test_strand_and_haplotype_of_a_window_are_kept(tmp_path):
+def test_strand_haplotype_and_name_of_a_window_are_kept(tmp_path):
     windows = [
         Window("chr1", 3, 9, "acgtAC"),
         Window("chr1", 5, 9, "GTAC", "-", "HG00096", 2),
+        Window("chr2", 5, 95, "ATGTAA", "-", name="ENST01.2"),
     ]
     with window_files.WindowWriter(tmp_path, "train", "", "", 10) as writer:
         for window in windows:
             writer.add(window)
         shard = writer.finish()
-    split = CorpusSplit(num_windows=2, num_bases=shard.bases, shards=(shard,))
+    split = CorpusSplit(num_windows=3, num_bases=shard.bases, shards=(shard,))
     columns = list(Window._fields)
-    (found,) = window_files.read_windows(tmp_path, split, columns, range(2))
+    (found,) = window_files.read_windows(tmp_path, split, columns, range(3))
     assert list(map(Window._make, zip(*found.values(), strict=True))) == windows
 
 
@@ -303,7 +304,7 @@ def test_other_settings_for_a_finished_corpus_are_refused(fasta, tmp_path):
 def test_a_folder_of_something_else_is_left_alone(fasta, tmp_path):
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "thesis.tex").touch()
-    with pytest.raises(StateError, match="the folder is not empty and holds no finished result"):
+    with pytest.raises(StateError, match=r"folder is not empty \(it holds thesis\.tex\)"):
         prepare(fasta, tmp_path / "corpus")
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from itertools import chain
 
 import pytest
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ from helixlm.data.genome import Genome
 from helixlm.data.genome_files import find_variant_files
 from helixlm.data.haplotypes.base import HaplotypeConfig
 from helixlm.data.sources import Source, SourceError
-from helixlm.data.splits import SplitConfig
+from helixlm.data.splits import SPLITS, SplitConfig
 from helixlm.data.windows import (
     CodingWindows,
     DnabertWindows,
@@ -266,7 +267,7 @@ def test_windows_that_are_deleted(tmp_path):
         windows=FixedWindows(length_bp=100),
         split=SplitConfig(validation_contigs=("d",)),
     )
-    found = [row[1:] for row in open_corpus(tmp_path / "corpus").iter_windows("train")]
+    found = [row[1:7] for row in open_corpus(tmp_path / "corpus").iter_windows("train")]
     assert sorted(found, key=lambda row: (row[0], row[-1])) == [
         (0, 100, text[:91], "+", "S", 1),
         (0, 100, text[:100], "+", "S", 2),
@@ -283,6 +284,95 @@ def test_windows_that_are_deleted(tmp_path):
         )
         == 100
     )
+
+
+REARRANGED = [  # START (of what is after POS), END, ALT, genotype: of 2,000 bp in blocks of 250
+    (300, 900, "<INV>", "1|0"),
+    (400, 500, "<DEL>", "0|1"),  # so that some windows are lost on both
+    (1010, 1030, "<DUP>", "0|1"),
+    (1101, 1400, "<DUP:TANDEM>", "1|1"),
+    (1610, 1650, "<CN3>", "0|1"),
+    (1701, 1720, "<INV>", "1|1"),
+    (1801, 1990, "<CN2>", "1|0"),
+]
+
+
+def rearranged(text, number):
+    """For each base of a contig, the letters in its place and where each of them is from."""
+    found = [[(letter, place)] for place, letter in enumerate(text)]
+    for start, end, alt, genotype in REARRANGED:
+        if genotype.split("|")[number - 1] == "0":
+            continue
+        if alt == "<DEL>":
+            found[start:end] = [[] for _ in range(start, end)]
+        elif alt == "<INV>":
+            found[start:end] = [
+                [(text[place].translate(TURNED), place)] for place in reversed(range(start, end))
+            ]
+        else:
+            copy = [(text[place], place) for place in range(start, end)]
+            found[start - 1] += copy * (2 if alt == "<CN3>" else 1)
+    return found
+
+
+def test_no_haplotype_has_letters_of_the_other_split(tmp_path):
+    text = GENOME["chr3"][:2000].replace("R", "A").replace("Y", "C")
+    fasta = tmp_path / "genome.fa"
+    fasta.write_text(f">c\n{text}\n")
+    rows = [
+        ("c", start, text[start - 1], alt, f"END={end}", genotype)
+        for start, end, alt, genotype in REARRANGED
+    ]
+    vcf = write_vcf(tmp_path / "a.vcf.gz", vcf_text({"c": 2000}, ["S"], rows))
+
+    def corpus_of(individuals, seed):
+        folder = tmp_path / f"{individuals}-{seed}"
+        manifest = prepare_corpus(
+            [Source(fasta=fasta, vcf=vcf)],
+            folder,
+            windows=FixedWindows(length_bp=50),
+            split=SplitConfig(by="block", block_bp=250, validation_fraction=0.5),
+            variants=VariantConfig(individuals=individuals),
+            seed=seed,
+        )
+        corpus = open_corpus(folder)
+        return {split: [*corpus.iter_windows(split)] for split in SPLITS}, manifest
+
+    haplotypes = [rearranged(text, number) for number in (1, 2)]
+    outcomes = set()
+    for seed in range(3):
+        reference, before = corpus_of("none", seed)
+        found, after = corpus_of("all", seed)
+        split_of = {
+            place: split
+            for split, windows in reference.items()
+            for window in windows
+            for place in range(window.start, window.end)
+        }
+        dropped = Counter(before.dropped_bases)
+        for split, windows in reference.items():
+            wanted = []
+            for window in windows:
+                outcome = set()
+                for number, places in enumerate(haplotypes, start=1):
+                    letters = list(chain(*places[window.start : window.end]))
+                    if {split_of[place] for _, place in letters} - {split}:
+                        dropped["other_split"] += 50
+                        outcome.add("other split")
+                    elif not letters:
+                        outcome.add("deleted")
+                    else:
+                        row = "".join(letter for letter, _ in letters)
+                        wanted.append(window._replace(sequence=row, sample="S", haplotype=number))
+                        outcome.add("kept" if len(row) <= 50 else "kept, with copies")
+                if outcome <= {"other split", "deleted"} and "deleted" in outcome:
+                    dropped["deleted"] += 50
+                outcomes.add((split, *sorted(outcome)))
+            assert sorted(found[split]) == sorted(wanted)
+        assert after.dropped_bases == dropped
+    for split in SPLITS:
+        assert {(split, "kept", "other split"), (split, "kept", "kept, with copies")} <= outcomes
+    assert {(split, "deleted", "other split") for split in SPLITS} & outcomes
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import logging
 import sys
 from types import SimpleNamespace
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -103,6 +104,43 @@ def test_chromosomes_of_coding_sequences_are_held_out_by_name(cds, tmp_path):
     assert manifest.validation_contigs == ("2",)
     assert not any(manifest.dropped_bases.values())
     assert check_leaks(open_corpus(tmp_path / "corpus")).overlapping == 0
+
+
+@pytest.mark.parametrize("remove", [None, "exact"])
+def test_isoforms_of_one_place_are_told_apart_by_name(tmp_path, remove):
+    place = ("1", 100, 900, "-")
+    found = [Cds(f"ENST{i}.1", letters(i, 90), place) for i in range(4)]
+    found += [Cds("unplaced", letters(4, 90)), Cds("held", letters(5, 90), ("2", 5, 99, "+"))]
+    table = write_table(tmp_path / "table.csv", [Cds("x", letters(6, 90)), Cds("y", "ACGT")])
+    sources = [
+        Source(cds=write_cds(tmp_path / "a.fa", found), species="one"),
+        Source(dataset=table, species="two"),
+    ]
+    prepare_corpus(
+        sources,
+        tmp_path / "corpus",
+        windows=CodingWindows(both_strands=True),
+        split=SplitConfig(validation_contigs=("one:2",)),
+        duplicates=remove and DuplicateConfig(remove=remove),
+    )
+    columns = ["species", "split", "contig", "name", "sequence"]
+    files = sorted((tmp_path / "corpus").glob("*/*.parquet"))
+    tables = [pq.read_table(path, columns=columns).to_pylist() for path in files]
+    rows = [tuple(row[name] for name in columns) for table in tables for row in table]
+    expected = [
+        ("one", "train", contig, record.name, sequence)
+        for record, contig in zip(found, ["1"] * 4 + ["unplaced"], strict=False)
+        for sequence in (record.sequence, reverse_complement(record.sequence))
+    ]
+    assert rows[: len(expected)] == expected
+    assert ("one", "validation", "2", "held", found[-1].sequence) in rows
+    assert {row[3] for row in rows[len(expected) :]} == {"row0", "row1", "held"}
+
+
+def test_windows_that_are_no_coding_sequences_have_no_name(cds, tmp_path):
+    prepare(tmp_path / "corpus", Source(cds=cds), windows=FixedWindows(length_bp=10))
+    corpus = open_corpus(tmp_path / "corpus")
+    assert {row.name for row in corpus.iter_windows("train")} == {None}
 
 
 places = st.none() | st.tuples(

@@ -1,6 +1,7 @@
 """Corpora with haplotypes, coding sequences, features and intervals, against their genome."""
 
 import gzip
+import re
 from collections import Counter
 from functools import cache
 from itertools import accumulate
@@ -20,9 +21,11 @@ from helixlm.data.corpus import tasks as corpus_tasks
 from helixlm.data.corpus.base import CorpusError, open_corpus
 from helixlm.data.corpus.prepare import prepare_corpus
 from helixlm.data.corpus.rows import VariantConfig
+from helixlm.data.corpus.tally import total
 from helixlm.data.formats.bed import BedError
 from helixlm.data.formats.vcf import VcfError
 from helixlm.data.similarity.duplicates import DuplicateConfig
+from helixlm.data.similarity.leaks import check_leaks
 from helixlm.data.simulate import load_world, simulate, small_config
 from helixlm.data.sources import Source, SourceError
 from helixlm.data.splits import SplitConfig
@@ -226,6 +229,14 @@ def test_coding_sequences_and_starts_of_genes_of_the_simulated_world(tmp_path):
     manifest = prepare_corpus([source], tmp_path / "cds", windows=CodingWindows(), seed=1)
     rows = rows_of(tmp_path / "cds")
     assert len(rows) == 33
+    lines = [line.split("\t") for line in world.gff3().read_text().splitlines()]
+    transcripts = [line for line in lines if len(line) == 9 and line[2] == "mRNA"]
+    named = {re.search("ID=([^;]+)", line[8])[1]: line for line in transcripts}
+    assert sorted(row.name for row in rows) == sorted(named)
+    for row in rows:
+        contig, _, _, first, last, _, strand, *_ = named[row.name]
+        assert (row.contig, row.strand) == (contig, strand)
+        assert int(first) - 1 <= row.start < row.end <= int(last)
     for row in rows:
         text = row.sequence.upper()
         assert text[:3] == "ATG"
@@ -242,6 +253,45 @@ def test_coding_sequences_and_starts_of_genes_of_the_simulated_world(tmp_path):
             assert row.sequence[-3:].upper() == "ATG"
             text = genome.fetch(row.contig, row.start, row.end)
             assert row.sequence == (text if row.strand == "+" else reverse_complement(text))
+
+
+def test_coding_sequences_across_the_origin_keep_to_one_split(fasta, tmp_path):
+    """Against sets of single bases, on a ring of 6,000 bp with other genes on both sides."""
+    across = (5800, 6500)
+    genes = {across} | {(start, start + 200) for start in range(0, 5800, 250)}
+    rows = [f"CDS\t{start + 1}\t{end}\t.\t+\t0\tID=c{start}" for start, end in sorted(genes)]
+    rows.insert(0, f"region\t1\t{LENGTH}\t.\t+\t.\tID=chr1;Is_circular=true")
+    gff = tmp_path / "genes.gff3"
+    gff.write_text("##gff-version 3\n" + "".join(f"chr1\t.\t{row}\n" for row in rows))
+    outcomes = set()
+    for seed in range(12):
+        folder = tmp_path / f"{seed}"
+        manifest = prepare_corpus(
+            [Source(fasta=fasta, gff=gff)],
+            folder,
+            windows=CodingWindows(),
+            split=SplitConfig(by="block", block_bp=1000, validation_fraction=0.5),
+            seed=seed,
+        )
+        corpus = open_corpus(folder)
+        assert check_leaks(corpus).overlapping == 0
+        bases = {}
+        for split in ("train", "validation"):
+            windows = list(corpus.iter_windows(split))
+            bases[split] = {place % LENGTH for row in windows for place in range(*row[1:3])}
+            outcomes |= {split for row in windows if row[1:3] == across}
+            for row in windows:
+                assert row.sequence == (2 * GENOME["chr1"])[row.start : row.end]
+        assert not bases["train"] & bases["validation"]
+        if not {place % LENGTH for place in range(*across)} <= set.union(*bases.values()):
+            outcomes.add("neither")
+        (covered,) = [contig for contig in manifest.coverage if contig.contig == "chr1"]
+        for split, places in bases.items():
+            wanted = Counter(place // covered.bin_bp for place in places)
+            assert getattr(covered, split) == tuple(wanted[i] for i in range(len(covered.n)))
+        in_genes = {place % LENGTH for gene in genes for place in range(*gene)}
+        assert manifest.dropped_bases["no_feature"] == 3 * LENGTH - len(in_genes)
+    assert outcomes == {"train", "validation", "neither"}
 
 
 def test_windows_that_need_a_file_that_is_not_there(fasta, tmp_path):
@@ -295,6 +345,95 @@ def test_features_on_contigs_that_the_genome_lacks_are_told(fasta, tmp_path, cap
     windows = FeatureWindows(of="bed", upstream_bp=5, downstream_bp=5)
     with pytest.raises(BedError, match=r"starts.bed:2: no contig '3': found 'chr3'"):
         prepare_corpus([Source(fasta=fasta, bed=bed)], tmp_path / "d", windows=windows)
+
+
+def write_gff(path, *rows):
+    """Write features: kind, contig, first and last base (1-based), strand; a number is the ID."""
+    lines = ["##gff-version 3"]
+    for number, (kind, contig, first, last, strand) in enumerate(rows):
+        phase = "0" if kind == "CDS" else "."
+        parts = [contig, ".", kind, str(first), str(last), ".", strand, phase, f"ID={number}"]
+        lines.append("\t".join(parts))
+    path.write_text("\n".join([*lines, ""]))
+    return path
+
+
+def lost_of(manifest):
+    whole = total(tally for source in manifest.sources for tally in source.tallies.values())
+    return whole.lost_features
+
+
+@pytest.mark.parametrize("remove", [None, "exact"])
+def test_features_without_a_window_are_counted(tmp_path, monkeypatch, remove):
+    monkeypatch.setattr(base, "CHUNK_BP", 500)
+    monkeypatch.setattr(corpus_tasks, "TASK_BP", 1000)  # several stretches and tasks
+    genome = {**GENOME, "chr1": GENOME["chr1"][:3000] + "N" * 40 + GENOME["chr1"][3040:]}
+    fasta = tmp_path / "gaps.fa"
+    fasta.write_text("".join(f">{name}\n{text}\n" for name, text in genome.items()))
+    kept = [
+        *(("mRNA", "chr1", place, place + 9, "+") for place in (101, 2000, 3500)),
+        # Read from 3,009 to the left: 2,999 to 3,018 hold 19 N.
+        ("mRNA", "chr1", 999, 1000, "-"),
+        ("mRNA", "chr2", 11, 90, "+"),
+    ]
+    lost = {
+        "no_contig": [("mRNA", "chr9", 1, 9, "."), ("mRNA", "chr9", 100, 900, "+")],
+        "left_out": [("mRNA", "chr3", 1, 2, "+"), ("mRNA", "chr3", 500, 510, ".")],
+        "no_strand": [("mRNA", "chr1", 500, 600, "."), ("mRNA", "chr2", 500, 600, "?")],
+        # 10 bp upstream, 10 downstream: the first base may be 11 to 5,991, or 10 to 5,990.
+        "off_contig": [
+            ("mRNA", "chr1", 10, 90, "+"),
+            ("mRNA", "chr1", 5992, 5999, "+"),
+            ("mRNA", "chr1", 5, 5991, "-"),
+            ("mRNA", "chr1", 3, 9, "-"),
+        ],
+        "shared": [("mRNA", "chr1", 2000, 2900, "+")],
+        "n_content": [("mRNA", "chr1", 2900, 3009, "-"), ("mRNA", "chr1", 3035, 3099, "+")],
+    }
+    gff = write_gff(
+        tmp_path / "genes.gff3", *kept, *(row for rows in lost.values() for row in rows)
+    )
+    manifest = prepare_corpus(
+        [Source(fasta=fasta, gff=gff)],
+        tmp_path / "c",
+        windows=FeatureWindows(upstream_bp=10, downstream_bp=10, n="drop"),
+        split=SplitConfig(validation_contigs=("chr2",), left_out=("chr3",)),
+        duplicates=remove and DuplicateConfig(remove=remove),
+    )
+    assert lost_of(manifest) == {reason: len(rows) for reason, rows in lost.items()}
+    rows = rows_of(tmp_path / "c")
+    firsts = {(row.contig, row.start + 11 if row.strand == "+" else row.end - 10) for row in rows}
+    assert firsts == {("chr1", 101), ("chr1", 2000), ("chr1", 3500), ("chr1", 1000), ("chr2", 11)}
+    assert len(rows) == len(kept)
+
+
+def test_features_and_coding_sequences_outside_the_intervals_are_counted(fasta, tmp_path):
+    places = [(11, 90), (601, 690), (950, 1049), (5901, 5990)]
+    kinds = [("CDS", CodingWindows()), ("gene", STARTS)]
+    bed = tmp_path / "some.bed"
+    bed.write_text("chr1\t0\t1000\nchr2\t0\t6000\n")
+    for kind, windows in kinds:
+        rows = [(kind, contig, *place, "+") for contig in ("chr1", "chr2") for place in places]
+        rows += [(kind, "chr3", 11, 90, "+"), (kind, "chr9", 11, 90, "+")]
+        source = Source(fasta=fasta, gff=write_gff(tmp_path / f"{kind}.gff3", *rows), bed=bed)
+        split = SplitConfig(validation_contigs=("chr2",))
+        manifest = prepare_corpus([source], tmp_path / kind, windows=windows, split=split)
+        # Of chr1 the last, and as a coding sequence the one before; that of chr3, which has none.
+        outside = {"CDS": 3, "gene": 2}[kind]
+        assert lost_of(manifest) == {"outside": outside, "no_contig": 1}
+        made = sum(found.num_windows for found in manifest.splits.values())
+        assert made == len(rows) - sum(lost_of(manifest).values())
+
+
+def test_lines_of_a_bed_file_without_a_window_are_counted(fasta, tmp_path):
+    bed = tmp_path / "sites.bed"
+    lines = ["chr1 50 60", "chr1 50 90", "chr1 2 9", "chr2 50 60", "chr2 5995 6000"]
+    bed.write_text("".join("\t".join(line.split()) + "\n" for line in lines))
+    windows = FeatureWindows(of="bed", upstream_bp=5, downstream_bp=5)
+    source = Source(fasta=fasta, bed=bed)
+    manifest = prepare_corpus([source], tmp_path / "c", windows=windows, split=SPLIT)
+    assert lost_of(manifest) == {"shared": 1, "off_contig": 1}
+    assert len(rows_of(tmp_path / "c")) == 3
 
 
 def test_jitter_pieces_keep_their_margin_with_haplotypes(fasta, tmp_path):

@@ -4,8 +4,10 @@ import itertools
 from collections import Counter
 
 import numpy as np
+import pysam.bcftools
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from tests.data.vcf_files import Genome, cohorts, consensus, vcf_text, write_vcf
 
@@ -23,8 +25,8 @@ ALL = ("<DEL>", "<DUP>", "<INV>", "<CN0>", "<CN1>", "<CN2>", "<CN3>")
 def read(tmp_path):
     """Write a VCF file of one contig and return the haplotypes of everyone in all of it."""
 
-    def read(reference, rows, samples=("s",), window=None, **settings):
-        text = vcf_text({"c": len(reference)}, list(samples), rows)
+    def read(reference, rows, samples=("s",), window=None, filter_column=(), **settings):
+        text = vcf_text({"c": len(reference)}, list(samples), rows, filter_column)
         path = write_vcf(tmp_path / "a.vcf", text, "plain")
         windows = [Interval("c", *(window or (0, len(reference))))]
         genome = Genome({"c": reference})
@@ -50,6 +52,24 @@ def test_haplotypes_are_those_of_bcftools(tmp_path_factory, cohort):
         for number, haplotype in enumerate(person.haplotypes, start=1):
             expected = consensus(folder, {"c": reference}, path, person.sample, number)["c"]
             assert haplotype.sequence == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(cohorts(), st.lists(st.sampled_from(["PASS", ".", "low", "low;deep"]), max_size=14))
+def test_records_that_pass_are_those_of_bcftools_view(tmp_path_factory, cohort, column):
+    reference, rows = cohort
+    folder = tmp_path_factory.mktemp("filters")
+    text = vcf_text({"c": len(reference)}, ["s", "t"], rows, column)
+    path, left = write_vcf(folder / "a.vcf.gz", text), folder / "left.vcf.gz"
+    pysam.bcftools.view("-f", "PASS,.", "-Oz", "-o", str(left), str(path), catch_stdout=False)
+    pysam.bcftools.index(str(left))
+    windows, genome = [Interval("c", 0, len(reference))], Genome({"c": reference})
+    for file, filters in ((path, "all"), (left, "pass")):
+        config = HaplotypeConfig(filters=filters)
+        for person in cohort_haplotypes(path, genome, windows, config=config):
+            for number, haplotype in enumerate(person.haplotypes, start=1):
+                expected = consensus(folder, {"c": reference}, file, person.sample, number)["c"]
+                assert haplotype.sequence == expected
 
 
 # bcftools 1.24 compares letters with their case where two alleles meet at one base, so only
@@ -158,6 +178,27 @@ def test_counts_are_by_kind_and_by_reason(read):
     assert second.sequence == "ACGTACGTACAA" + "ACC"
     assert second.applied == {"INS": 1, "DELINS": 1}
     assert second.skipped == {"spanning_deletion": 1, "missing": 1}
+
+
+def test_what_is_carried_of_filtered_records_is_counted(read):
+    """They hide no other, write no N, and neither their phase nor their REF matters."""
+    rows = [
+        ("c", 1, "AC", "A", ".", "1|0"),
+        ("c", 2, "C", "G", ".", "1|1"),
+        ("c", 3, "G", "A", ".", "0/1"),
+        ("c", 4, "A", "C", ".", "1|1"),
+        ("c", 5, "A", "C", ".", ".|0"),
+        ("c", 7, "G", "C", ".", "0|0"),
+        ("c", 9, "A", "C", ".", "1|1"),
+    ]
+    column = ["low", "PASS", "low", "deep;low", "deep", "deep", "deep"]
+    people = read("ACGTACGT", rows, filter_column=column, filters="pass", missing="n")
+    first, second = people[0]
+    assert sequences([first, second]) == ["AGGTACGT"] * 2
+    assert (first.applied, second.applied) == ({"SNV": 1}, {"SNV": 1})
+    assert (first.skipped, second.skipped) == ({"filtered": 2, "missing": 1}, {"filtered": 2})
+    haplotypes = read("ACGT", rows[:2], filter_column=column)[0]
+    assert sequences(haplotypes) == ["AGT", "AGGT"]
 
 
 def test_samples_are_chosen_and_come_in_the_order_of_the_file(tmp_path):

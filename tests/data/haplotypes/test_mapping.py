@@ -16,7 +16,10 @@ from helixlm.seq.ops import reverse_complement
 
 @st.composite
 def edits(draw):
-    """A contig, alleles that do not touch, and each letter of the haplotype with its origin."""
+    """A contig, alleles that do not touch, and each letter of the haplotype with its origin.
+
+    What a duplication adds has the origin ``-2 - place``.
+    """
     reference = draw(st.text("ACGT", min_size=8, max_size=50))
     records, bases, done = [], [], 0
     for _ in range(draw(st.integers(0, 6))):
@@ -25,7 +28,7 @@ def edits(draw):
         anchor = draw(st.integers(done, len(reference) - 5))
         end = draw(st.integers(anchor + 2, len(reference) - 1))
         bases += [(reference[i], i) for i in range(done, anchor + 1)]
-        letter, kind = reference[anchor], draw(st.sampled_from(["snv", "ins", "del", "inv"]))
+        letter, kind = reference[anchor], draw(st.sampled_from(["snv", "ins", "del", "dup", "inv"]))
         if kind == "snv":
             alt = draw(st.sampled_from([x for x in "ACGT" if x != letter]))
             bases[-1] = (alt, anchor)
@@ -37,6 +40,10 @@ def edits(draw):
             end = anchor + 1
         elif kind == "del":
             alt = "<DEL>"
+        elif kind == "dup":
+            alt = "<DUP>"
+            bases += [(reference[i], -2 - i) for i in range(anchor + 1, end)]
+            bases += [(reference[i], i) for i in range(anchor + 1, end)]
         else:
             alt = "<INV>"
             text = reverse_complement(reference[anchor + 1 : end])
@@ -57,7 +64,7 @@ def test_each_base_maps_to_where_it_came_from(edited):
     reference, records, bases = edited
     haplotype = build(reference, records)
     assert haplotype.sequence == "".join(letter for letter, _ in bases)
-    origins = [origin for _, origin in bases]
+    origins = [max(origin, -1) for _, origin in bases]
     assert haplotype.map.to_reference(np.arange(len(bases))).tolist() == origins
     places = {origin: i for i, origin in enumerate(origins)}
     expected = [places.get(i, -1) for i in range(len(reference))]
@@ -76,11 +83,20 @@ def test_windows_map_as_the_whole_does(edited, data):
     low, high = whole.map.span(start, end)
     assert part.sequence == "".join(letter for letter, _ in bases[low:high])
     assert (part.map.start, part.map.end, part.map.num_bases) == (start, end, high - low)
-    origins = [origin for _, origin in bases[low:high]]
+    origins = [max(origin, -1) for _, origin in bases[low:high]]
     assert part.map.to_reference(np.arange(high - low)).tolist() == origins
     places = {origin: i for i, origin in enumerate(origins)}
     expected = [places.get(i, -1) for i in range(start, end)]
     assert part.map.to_haplotype(np.arange(start, end)).tolist() == expected
+    turned = {
+        place
+        for record in records
+        if record.alts == ("<INV>",)
+        for place in range(record.position + 1, record.info["END"])
+    }
+    brought = {origin for origin in origins if origin in turned}
+    brought |= {-2 - origin for _, origin in bases[low:high] if origin < -1}
+    assert {place for span in part.brought for place in range(*span)} == brought
 
 
 @given(edits(), st.data())

@@ -177,3 +177,13 @@ def test_sequences_that_are_linked_are_in_one_group():
     grouper.link(3, 4)
     assert grouper.num_sequences == 5
     assert grouper.groups().tolist() == [0, 1, 2, 0, 0]
+
+
+def test_copies_too_short_for_the_sample_are_in_one_group():
+    """One k-mer of 50 is sampled, so that of 50 k-mers often none is."""
+    texts = [random_dna(f"short {i}", 70) for i in range(40)]
+    grouper = HomologyGrouper(0.05, length_bp=100_000)
+    assert grouper.scale == 50
+    for text in [*texts, *map(reverse_complement, texts), "ACGT", "ACGT"]:
+        grouper.add(text)
+    assert grouper.groups().tolist() == [*range(40), *range(40), 80, 81]

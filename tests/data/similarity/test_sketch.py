@@ -66,6 +66,14 @@ def test_sketches_are_the_hashes_of_the_kmers_below_a_bound(sequences, k, scale)
     assert len(found.ends) == len(sequences)
 
 
+@pytest.mark.parametrize("scale", [1, 3])
+def test_long_sequences_and_tandem_repeats_have_sorted_sketches(scale):
+    unit = random_dna("unit", 171)
+    for text in (random_dna("long", 5000), unit * 30, "AC" * 2000, "A" * 3000):
+        expected = sorted(h for h in map(hash_of, kmers(text, 21)) if h <= (WORD - 1) // scale)
+        assert sketch([text], 21, scale).hashes.tolist() == expected
+
+
 @settings(deadline=None, max_examples=200)
 @given(texts, st.integers(1, 31), st.integers(1, 5))
 def test_both_strands_have_the_same_sketch(text, k, scale):
@@ -140,6 +148,17 @@ def test_the_index_grows():
     for number in (0, 17, 399):
         numbers, counts = index.find(rows[number])
         assert dict(zip(numbers.tolist(), counts.tolist(), strict=True))[number] == 100
+
+
+def test_there_is_room_for_whatever_is_found():
+    """100 k-mers that 200 sequences share are 20,000 pairs, and more in the next question."""
+    index = SketchIndex()
+    for number in range(200):
+        index.add(number, np.arange(100 + number % 2, dtype=np.uint64))
+    for _ in range(2):
+        numbers, counts = index.find(np.arange(101, dtype=np.uint64))
+        assert numbers.tolist() == list(range(200))
+        assert counts.tolist() == [100, 101] * 100
 
 
 def test_of_a_kmer_in_many_sequences_the_first_are_known():

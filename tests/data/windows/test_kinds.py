@@ -239,4 +239,4 @@ def test_a_border_inside_a_unit_is_our_mistake():
 
 
 def test_a_window_is_on_the_forward_strand_of_the_reference():
-    assert Window("chr1", 0, 3, "ACG")[4:] == ("+", None, None)
+    assert Window("chr1", 0, 3, "ACG")[4:] == ("+", None, None, None)

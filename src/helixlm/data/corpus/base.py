@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from helixlm.data.corpus.coverage import ContigCoverage
@@ -151,6 +153,17 @@ class Corpus:
         self.path = path
         self.manifest = manifest
 
+    @property
+    def contigs(self) -> dict[str, int]:
+        """Lengths of the contigs of its genomes, bp, by the names in `iter_windows`."""
+        sources = self.manifest.sources
+        return {
+            f"{source.species}:{name}" if len(sources) > 1 else name: length
+            for source in sources
+            for file in source.inputs
+            for name, length in file.contigs.items()
+        }
+
     def num_windows(self, split: str) -> int:
         """Return the number of windows in one split."""
         return self._split(split).num_windows
@@ -193,6 +206,20 @@ class Corpus:
             return
         for columns in self._batches(split, fields, start, stop, step):
             yield from map(Window._make, zip(*columns.values(), strict=True))
+
+    def species_of_windows(self, split: str) -> NDArray[np.int32]:
+        """Return the number of the species of each window, in the order of first windows.
+
+        Returns
+        -------
+        ndarray, int32, shape (num_windows,)
+        """
+        numbers: dict[str, int] = {}
+        parts = [
+            np.array([numbers.setdefault(x, len(numbers)) for x in columns["species"]], np.int32)
+            for columns in self._batches(split, ["species"], 0, None, 1)
+        ]
+        return np.concatenate([*parts, np.zeros(0, np.int32)])
 
     def verify(self) -> None:
         """Read every file and compare it with its hash in the manifest.

@@ -130,7 +130,7 @@ def cover_contig(item: CoverageItem) -> ContigCoverage:
         bin_bp=item.bin_bp,
         n=tuple(n),
         softmasked=tuple(softmasked),
-        **{split: bases_in_bins(_windows(item, split), borders) for split in SPLITS},
+        **{split: bases_in_bins(_windows(item, split, length), borders) for split in SPLITS},
     )
 
 
@@ -144,8 +144,8 @@ def bases_in_bins(spans: Spans, borders: NDArray[np.int64]) -> tuple[int, ...]:
     return tuple(np.diff(bases_before(merge_spans(spans), borders)).tolist())
 
 
-def _windows(item: CoverageItem, split: str) -> Spans:
-    """Return where the windows on a contig begin and end."""
+def _windows(item: CoverageItem, split: str, length: int) -> Spans:
+    """Return where the windows on a contig begin and end; those across its origin twice."""
     shards = item.shards[split]
     rows = CorpusSplit(
         num_windows=sum(shard.windows for shard in shards),
@@ -158,4 +158,5 @@ def _windows(item: CoverageItem, split: str) -> Spans:
         here = np.array(found["contig"]) == item.contig
         spans.append(np.array([found["start"], found["end"]], np.int64)[:, here])
     starts, ends = np.concatenate(spans, axis=1)
-    return starts, ends
+    beyond = ends[ends > length] - length
+    return np.append(starts, np.zeros_like(beyond)), np.append(np.minimum(ends, length), beyond)

@@ -28,6 +28,7 @@ def make_manifest(
     tasks: Sequence[Task],
     results: Sequence[TaskResult],
     coverage: tuple[ContigCoverage, ...],
+    lost_features: Sequence[Mapping[str, int]],
 ) -> CorpusManifest:
     """Put together what is known of a corpus when its last task is done.
 
@@ -43,6 +44,9 @@ def make_manifest(
         The tasks and what each has written.
     coverage : tuple of ContigCoverage
         Of the largest contigs.
+    lost_features : sequence of mapping of str to int
+        Of each genome, what `helixlm.data.lost_features` counts; features that N leaves no window
+        stand in the results.
 
     Returns
     -------
@@ -66,6 +70,8 @@ def make_manifest(
         }
         for number in range(len(genomes))
     ]
+    for by_split, lost in zip(tallies, lost_features, strict=True):
+        by_split["train"].lost_features.update(lost)
     dropped = dict.fromkeys(DROP_REASONS, 0)
     dropped |= total(tally for by_split in tallies for tally in by_split.values()).dropped
     for name, found in splits.items():

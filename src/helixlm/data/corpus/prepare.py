@@ -5,11 +5,12 @@ is cut is said in `windows`, what is held out in `splits.py`, what one task does
 `tasks.py`.
 
 Genomes are first written as letters, one byte a base, which all workers map; so disk is needed, and
-memory does not grow with the input. What is finished outlives an interruption.
+memory does not grow with them. It does with an annotation, with records, and with windows that are
+compared. What is finished outlives an interruption.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from helixlm.compute import Compute, Workers
@@ -31,7 +32,7 @@ from helixlm.data.corpus.tasks import (
 )
 from helixlm.data.corpus.unique_rows import write_unique
 from helixlm.data.corpus.weights import WeightConfig, plan_weights
-from helixlm.data.folder import MANIFEST, refuse_existing, write_manifest
+from helixlm.data.folder import MANIFEST, read_manifest, refuse_existing, write_manifest
 from helixlm.data.genome import Genome
 from helixlm.data.genome_files import (
     check_features,
@@ -40,6 +41,7 @@ from helixlm.data.genome_files import (
     find_variant_files,
     used_of,
 )
+from helixlm.data.lost_features import lost_features
 from helixlm.data.records import Records, letters_of, write_records
 from helixlm.data.similarity.duplicates import DuplicateConfig
 from helixlm.data.sources import Source, check_sources, prefix_of
@@ -50,6 +52,8 @@ from helixlm.errors import StateError
 from helixlm.files import replace_file
 
 Progress = Callable[[int, int | None], None]
+Describe = Callable[[CorpusManifest], Mapping[str, str]]
+"""Gives the texts of files that describe a corpus, by name."""
 
 LETTERS_DEPEND_ON = ("helixlm_version", "sources", "files")
 """fields of `Plan`: with these equal, the letters of an earlier run are used"""
@@ -67,6 +71,7 @@ def prepare_corpus(
     seed: int = 0,
     compute: Compute | None = None,
     progress: Progress | None = None,
+    describe: Describe | None = None,
 ) -> CorpusManifest:
     """Cut genomes into windows and write them as a corpus.
 
@@ -99,11 +104,14 @@ def prepare_corpus(
         Processes or cluster to work on. They change no byte of the result.
     progress : callable, optional
         Called as ``progress(done, total)``: bytes of the input files, then as many once more.
+    describe : callable, optional
+        Given the manifest, as it is read from its file; its texts are written beside that before
+        the folder gets its name, and into a finished corpus that lacks them.
 
     Returns
     -------
     CorpusManifest
-        The manifest of the finished corpus.
+        The manifest of the finished corpus, as it is read from its file.
 
     Raises
     ------
@@ -139,7 +147,9 @@ def prepare_corpus(
     for source in sources:
         check_windows(source, source.windows or plan.windows)
     if (output / MANIFEST).exists():
-        return made_before(output, plan)
+        manifest = made_before(output, plan)
+        _write_texts(output, manifest, describe)
+        return manifest
     refuse_existing(output)
     if plan.variants.individuals != "none":
         for source in sources:
@@ -157,7 +167,18 @@ def prepare_corpus(
         if stamps(sources) != plan.files:
             raise CorpusError(f"{output}: an input file changed while it was read: run again")
         write_manifest(work, manifest)
+        # Read again: a default of 0 is then the 0.0 that whoever opens the corpus finds.
+        manifest = read_manifest(work, CorpusManifest)
+        _write_texts(work, manifest, describe)
     return manifest
+
+
+def _write_texts(folder: Path, manifest: CorpusManifest, describe: Describe | None) -> None:
+    """Write what describes a corpus, but for what is there."""
+    for name, text in (describe(manifest) if describe else {}).items():
+        if not (folder / name).exists():
+            with replace_file(folder / name) as temporary:
+                temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 class _Maker:
@@ -172,10 +193,11 @@ class _Maker:
     def make(self, work: Path) -> CorpusManifest:
         """Write all parts into a folder; return the manifest."""
         genomes = self._read_genomes(work)
-        for source, genome in zip(self.plan.sources, genomes, strict=True):
-            if isinstance(genome, Genome):
-                check_features(source, source.windows or self.plan.windows, genome)
         prefixes = [prefix_of(self.plan.sources, number) for number in range(len(genomes))]
+        lost = [
+            self._lost_features(*found)
+            for found in zip(self.plan.sources, genomes, prefixes, strict=True)
+        ]
         held_out = hold_out(
             dict(zip(prefixes, genomes, strict=True)), self.plan.split, self.plan.seed
         )
@@ -203,7 +225,20 @@ class _Maker:
         if self.plan.duplicates is not None:
             results = write_unique(work, job, results, self.plan.duplicates)
         coverage = self.workers.map(cover_contig, plan_coverage(work, job, results))
-        return make_manifest(self.plan, genomes, weights, held_out, tasks, results, tuple(coverage))
+        return make_manifest(
+            self.plan, genomes, weights, held_out, tasks, results, tuple(coverage), lost
+        )
+
+    def _lost_features(
+        self, source: Source, genome: Genome | Records, prefix: str
+    ) -> Mapping[str, int]:
+        """Check the features of a genome, and count those without a window."""
+        if isinstance(genome, Records):
+            return {}
+        windows = source.windows or self.plan.windows
+        check_features(source, windows, genome)
+        names = {name for name in genome.contigs if self.plan.split.leaves_out(prefix + name)}
+        return lost_features(source, windows, genome, names)
 
     def _read_genomes(self, work: Path) -> list[Genome | Records]:
         """Write the letters of all genomes, several at a time."""

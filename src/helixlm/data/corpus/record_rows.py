@@ -55,10 +55,11 @@ class RecordRows(RowMaker):
             yield from cut(letters, stretch.contig, self.windows, self.seed, report=report)
 
     def _whole(self, stretch: Stretch, sequence: str) -> Window:
-        place = self.records.place(stretch.contig)
+        name = stretch.contig
+        place = self.records.place(name)
         if place is None:
-            return Window(*stretch, sequence)
-        return Window(place.contig, place.start, place.end, sequence, place.strand)
+            return Window(*stretch, sequence, name=name)
+        return Window(place.contig, place.start, place.end, sequence, place.strand, name=name)
 
     def _lost(self, window: Window, reason: str) -> Dropped:
         """Return what a window that is left out counts as: its letters."""

@@ -9,7 +9,8 @@ none. Each step takes what the one before gives, in a stream:
 3. windows whose weight leaves them out of training are dropped (`weights.py`);
 4. where there are genotypes, one individual is drawn for a window, whose two haplotypes take its
    place (dnaGrinder, arXiv 2409.15697, section 3.3.2); or several are drawn, or all take it. A
-   window of which no haplotype is left is dropped.
+   haplotype into which an inversion or a duplication brings letters of the other split is left out,
+   as the split is that of the place. A window of which no haplotype is left is dropped.
 
 Each window comes once; who writes them writes the copies.
 """
@@ -48,9 +49,10 @@ from helixlm.data.windows import (
     Window,
     WindowConfig,
     cut,
+    feature_spans,
     refill,
 )
-from helixlm.seq.interval import Interval
+from helixlm.seq.interval import Interval, on_circle
 
 Part = tuple[str, Window | Dropped]
 
@@ -107,7 +109,7 @@ class RowMaker:
     variant_files: dict[str, Path]
     """Where the genotypes of a contig are."""
     counts: dict[str, Counting]
-    """By split; variants are counted there."""
+    """By split; variants are counted there, and in "train" features that N leaves no window."""
     repeats: list[RepeatReport] = field(default_factory=list, init=False)
     """What windows of the kind ``repeatfree`` keep, filled as rows are made: of each contig, or of
     each interval of a BED file, named ``contig:start-end``."""
@@ -137,10 +139,7 @@ class RowMaker:
         if isinstance(self.windows, CodingWindows):
             yield from self._outside(self._coding(stretch))
         elif isinstance(self.windows, FeatureWindows):
-            features = features_of(self.source, self.windows).get(contig, ())
-            yield from self._outside(
-                cut(letters, contig, self.windows, self.seed, start, stop, features=features)
-            )
+            yield from self._outside(self._around(stretch, self.windows))
         elif self.source.bed is not None:
             # Intervals lie in the part where they begin.
             yield from self._within(stretch, intervals_of(self.source).get(contig, ()))
@@ -153,18 +152,33 @@ class RowMaker:
         name = self.prefix + name
         return lambda found: self.repeats.append(found.model_copy(update={"contig": name}))
 
+    def _around(self, stretch: Stretch, windows: FeatureWindows) -> Iterator[Window | Dropped]:
+        """Yield the windows around features that begin in a stretch; count those lost to N."""
+        contig, start, stop = stretch
+        letters = self.genome.letters(contig)
+        features = features_of(self.source, windows).get(contig, ())
+        spans = feature_spans(features, contig, len(letters), windows)
+        num_lost = sum(start <= span.start < stop for span in spans)
+        for part in cut(letters, contig, windows, self.seed, start, stop, features=features):
+            num_lost -= isinstance(part, Window)
+            yield part
+        if num_lost:
+            self.counts["train"].lost_features["n_content"] += num_lost
+
     def _coding(self, stretch: Stretch) -> Iterator[Window | Dropped]:
         """Yield the coding sequences that begin in a stretch."""
         contig, start, stop = stretch
         annotation = annotation_of(self.source)
         regions = coding_regions_of(self.source).get(contig, ())
-        before = (found.end for found in regions if found.start < start)
+        length = self.genome.contigs[contig]
+        before = [found.end for found in regions if found.start < start]
+        before += [found.end - length for found in regions]  # beyond the origin, if above 0
         covered = max(start, max(before, default=start))
         here = (found.region for found in regions if start <= found.start < stop)
         for window in coding_windows(splice(region, self.genome, annotation) for region in here):
             if covered < window.start:
                 yield Dropped(contig, covered, window.start, "no_feature")
-            yield Window(*window)
+            yield Window(**window._asdict())
             covered = max(covered, window.end)
         if covered < stop:
             yield Dropped(contig, covered, stop, "no_feature")
@@ -217,11 +231,17 @@ class RowMaker:
             if isinstance(part, Dropped):
                 yield "train", part
                 continue
-            split = self.assignment.split_of(self.prefix + part.contig, part.start, part.end)
+            split = self._split_of(part.contig, part.start, part.end)
             if split is None:
                 yield "train", self._lost(part, "split_border")
             else:
                 yield split, part
+
+    def _split_of(self, contig: str, start: int, end: int) -> str | None:
+        """Return the split of a stretch, which may cross an origin, or None if it lies in both."""
+        places = on_circle(start, end, self.genome.contigs[contig])
+        splits = {self.assignment.split_of(self.prefix + contig, *place) for place in places}
+        return splits.pop() if len(splits) == 1 else None
 
     def _weighed(self, parts: Iterator[Part]) -> Iterator[Part]:
         """Drop the windows that come not even once."""
@@ -269,13 +289,18 @@ class RowMaker:
     ) -> Iterator[Part]:
         """Yield the windows of one place, on either strand, with the haplotypes of people.
 
-        A window counts as dropped, once, if all haplotypes are left out.
+        A haplotype with letters of the other split counts as dropped by itself; a window does,
+        once, if the others are all left out for what they hold.
         """
         why_lost: list[set[str]] = [set() for _ in windows]
         is_lost = [True] * len(windows)
         for person in people:
             for i, (split, window) in enumerate(windows):
                 for number, haplotype in enumerate(person.haplotypes, start=1):
+                    brought = (self._split_of(window.contig, *place) for place in haplotype.brought)
+                    if any(other != split for other in brought):
+                        yield "train", self._lost(window, "other_split")
+                        continue
                     found = refill(window, haplotype.letters, self.windows)
                     if isinstance(found, str):
                         why_lost[i].add(found)
@@ -285,6 +310,6 @@ class RowMaker:
                     self.counts[split].skipped_variants.update(haplotype.skipped)
                     yield split, found._replace(sample=person.sample, haplotype=number)
         for (_, window), lost, reasons in zip(windows, is_lost, why_lost, strict=True):
-            if lost:
+            if lost and reasons:
                 reason = "n_content" if "n_content" in reasons else "deleted"
                 yield "train", self._lost(window, reason)

@@ -1,9 +1,11 @@
 """What went into a corpus, counted: letters, lengths, what was dropped and why.
 
 In: windows and dropped stretches, one after the other, in any number of parts. Out: counts that
-add up: the sum of the tallies of the parts is the tally of the whole, in whatever order.
+add up: the sum of the tallies of the parts is the tally of the whole, in whatever order; of the
+shortest and longest window, the least and the most.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
 
@@ -28,10 +30,16 @@ class Tally(BaseModel):
     """Upper case; A, C, G, T, N and whatever else occurs."""
     lengths: dict[int, int] = {}
     """Windows by ``floor(8 * log2(length))``."""
+    shortest_bp: int
+    """Letters of the shortest window; 0: there is none."""
+    longest_bp: int
     contigs: dict[str, int] = {}
     """Bases in windows, by contig; those of records by chromosome, see `records.py`."""
     dropped: dict[str, int] = {}
     """Bases in no window, or of windows that are left out, by reason (`windows.DROP_REASONS`)."""
+    lost_features: dict[str, int] = {}
+    """Features, coding sequences among them, without a window of their own, by reason
+    (`windows.FEATURE_REASONS`). All others have one, which may be dropped then."""
     variants: dict[str, int] = {}
     """Alleles applied to haplotypes, by kind; once for each haplotype that was made, be it a
     duplicate that is left out then, or one that weights copy."""
@@ -48,6 +56,8 @@ class Counting:
         self._contigs: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self._windows = 0
+        self.lost_features: Counter[str] = Counter()
+        self._shortest, self._longest = sys.maxsize, 0
         self.variants: Counter[str] = Counter()
         self.skipped_variants: Counter[str] = Counter()
 
@@ -57,6 +67,8 @@ class Counting:
         self._windows += 1
         self._letters += np.bincount(np.frombuffer(text, np.uint8), minlength=256)
         self._lengths[length_bin(len(text))] += 1
+        self._shortest = min(self._shortest, len(text))
+        self._longest = max(self._longest, len(text))
         self._contigs[contig] += len(text)
 
     def drop(self, part: Dropped) -> None:
@@ -75,8 +87,11 @@ class Counting:
             softmasked_bases=int(lower),
             letters=dict(sorted(upper.items())),
             lengths=dict(sorted(self._lengths.items())),
+            shortest_bp=self._shortest if self._windows else 0,
+            longest_bp=self._longest,
             contigs=dict(self._contigs),
             dropped=dict(self._dropped),
+            lost_features=dict(self.lost_features),
             variants=dict(self.variants),
             skipped_variants=dict(self.skipped_variants),
         )
@@ -86,12 +101,17 @@ def total(tallies: Iterable[Tally]) -> Tally:
     """Return the sum of tallies."""
     numbers: Counter[str] = Counter()
     tables: dict[str, Counter[str | int]] = {}
+    shortest, longest = [], [0]
     for tally in tallies:
+        if tally.windows:
+            shortest.append(tally.shortest_bp)
+        longest.append(tally.longest_bp)
         for name, value in tally:
             if isinstance(value, dict):
                 tables.setdefault(name, Counter()).update(value)
             else:
                 numbers[name] += value
+    numbers["shortest_bp"], numbers["longest_bp"] = min(shortest, default=0), max(longest)
     return Tally.model_validate({**numbers, **tables})
 
 

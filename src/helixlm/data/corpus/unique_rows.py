@@ -72,6 +72,7 @@ def write_unique(
         tally = tally.model_copy(
             update={
                 "dropped": {**before.dropped, **tally.dropped},
+                "lost_features": before.lost_features,
                 "variants": before.variants,
                 "skipped_variants": before.skipped_variants,
             }

@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         pa.field("start", pa.int64(), nullable=False),
         pa.field("end", pa.int64(), nullable=False),
         pa.field("strand", pa.string(), nullable=False),
+        pa.field("name", pa.string()),  # of coding sequences alone
         pa.field("sample", pa.string()),  # null: the reference itself
         pa.field("haplotype", pa.int8()),
         pa.field("softmask_fraction", pa.float32(), nullable=False),
@@ -121,6 +122,7 @@ class WindowWriter(contextlib.AbstractContextManager["WindowWriter"]):
         for row, letters in zip(self._rows, text, strict=True):
             place = f"{row.contig}\t{row.start}\t{row.end}\t{row.strand}\t"
             place += f"{row.sample or ''}\t{row.haplotype or ''}\t"
+            place += f"{row.name}\t" if row.name else ""
             self._rows_hash.update(place.encode() + letters + b"\n")
         columns: dict[str, Any] = {
             "species": [self.species] * count,
@@ -129,6 +131,7 @@ class WindowWriter(contextlib.AbstractContextManager["WindowWriter"]):
             "start": [row.start for row in self._rows],
             "end": [row.end for row in self._rows],
             "strand": [row.strand for row in self._rows],
+            "name": [row.name for row in self._rows],
             "sample": [row.sample for row in self._rows],
             "haplotype": [row.haplotype for row in self._rows],
             "softmask_fraction": (masked / bases).astype(np.float32),

@@ -47,6 +47,7 @@ __all__ = [
     "Gene",
     "Segment",
     "Transcript",
+    "all_points",
     "feature_points",
     "read_annotation",
 ]
@@ -242,17 +243,7 @@ def feature_points(annotation: Annotation, kind: PointKind) -> Iterator[FeatureP
     AnnotationError
         If there is no such feature.
     """
-    points: Iterator[FeaturePoint]
-    if kind == "transcription_start":
-        points = map(_first_base, annotation.transcripts.values())
-    elif kind == "gene_start":
-        points = map(_first_base, annotation.genes.values())
-    else:
-        points = (
-            _first_base(Gene("", region.contig, first.start, first.end, first.strand, "", "", ""))
-            for region in annotation.coding_regions()
-            for first in region.segments[:1]
-        )
+    points = all_points(annotation, kind)
     found = dict.fromkeys(point for point in points if point.strand in "+-")
     if not found:
         nouns = {"transcription_start": "transcripts", "gene_start": "genes"}
@@ -261,6 +252,31 @@ def feature_points(annotation: Annotation, kind: PointKind) -> Iterator[FeatureP
             f"points {kind!r}: choose another kind of points, or another file"
         )
     yield from found
+
+
+def all_points(annotation: Annotation, kind: PointKind) -> Iterator[FeaturePoint]:
+    """Yield a point for each feature, be it that of another or without a strand.
+
+    Parameters
+    ----------
+    annotation, kind
+        See `feature_points`.
+
+    Yields
+    ------
+    FeaturePoint
+        In the order of the file. Of features without a strand, their first base of the forward
+        strand.
+    """
+    if kind == "transcription_start":
+        yield from map(_first_base, annotation.transcripts.values())
+    elif kind == "gene_start":
+        yield from map(_first_base, annotation.genes.values())
+    else:
+        for region in annotation.coding_regions():
+            first = region.segments[0]
+            place = (region.contig, first.start, first.end, first.strand)
+            yield _first_base(Gene("", *place, "", "", ""))
 
 
 def _first_base(feature: Gene | Transcript) -> FeaturePoint:

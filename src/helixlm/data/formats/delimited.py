@@ -219,6 +219,8 @@ def _find_columns(
 
 def _hint(header: list[str], delimiter: str) -> str:
     """Guess why a header does not have the columns that it must have."""
+    if header[0].startswith(">"):
+        return "; this is FASTA, which has no columns: write a table with a header"
     for other, name in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
         if other != delimiter and other in header[0]:
             wanted = "tabs" if delimiter == "\t" else "commas"

@@ -63,6 +63,11 @@ class VcfRecord:
         name = f" {self.name}" if self.name else ""
         return f"{self.source}: record {self.contig}:{self.position + 1}{name} (as in the file)"
 
+    @property
+    def passes(self) -> bool:
+        """Whether FILTER is PASS, or ``.`` for no filter applied."""
+        return self.variant.FILTER is None  # as cyvcf2 has both
+
     def genotypes(self) -> NDArray[np.int16]:
         """Return the genotypes of all samples.
 

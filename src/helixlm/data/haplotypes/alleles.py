@@ -48,6 +48,7 @@ SKIP_REASONS = {
     "unphased": "heterozygous genotypes that are not phased",
     "haploid": "records that have one allele for this sample, which its first haplotype carries",
     "overlap": "alleles that overlap one that was applied before",
+    "filtered": "records whose FILTER is not PASS",
     "reference_mismatch": "records whose REF is not what the reference has there",
     "past_end": "records that reach past the end of the contig",
     "no_change": "alleles that spell the reference, among them <CN1>",
@@ -94,6 +95,8 @@ class Allele:
     """Whether the base at `position` stays, so that a record before may have altered it."""
     inverted: bool = False
     """Whether `letters` are the reverse complement of the stretch."""
+    copied: tuple[int, int] | None = None
+    """Start and end of the reference that `letters` repeat, in a duplication."""
 
     @property
     def lengthens(self) -> bool:
@@ -226,7 +229,7 @@ def _symbolic(record: VcfRecord, number: int, symbol: str, letters: Letters) -> 
     if copies == 1:
         return "no_change"
     new = np.tile(letters[after:end], copies - 1)
-    return Allele(record.position, after, kind, after, after, new, True)
+    return Allele(record.position, after, kind, after, after, new, True, copied=(after, end))
 
 
 def _inserted(record: VcfRecord, number: int, letters: Letters) -> Allele | str:

@@ -22,6 +22,8 @@ Where the outcome differs from that of bcftools 1.24, on purpose:
 * REF may be the base that VCF reduces an ambiguity code of the reference to; bcftools stops.
 * An allele that spells the reference changes nothing, and nothing overlaps it.
 
+FILTER plays no part, in bcftools as here, unless `HaplotypeConfig.filters` asks for it.
+
 A window clips: its haplotype is that part of the haplotype of the whole contig which
 `HaplotypeMap.span` gives. Every base keeps its place, inserted letters belong to the base before
 them, and those of an inversion to the place where they stand. So windows that tile a contig give
@@ -33,7 +35,7 @@ bcftools 1.24, consensus.c, `apply_variant`, https://github.com/samtools/bcftool
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -43,6 +45,7 @@ from pydantic import BaseModel, ConfigDict
 
 from helixlm.data.haplotypes.alleles import Allele, Letters
 from helixlm.data.haplotypes.mapping import Block, HaplotypeMap
+from helixlm.seq.interval import reverse_strand
 
 
 class HaplotypeConfig(BaseModel):
@@ -61,6 +64,9 @@ class HaplotypeConfig(BaseModel):
     """Where a sample has one allele (X, Y, MT), its first haplotype carries it and the second the
     reference, as in bcftools; a window in which a sample has no other genotypes has one haplotype
     only. Or both carry it."""
+    filters: Literal["all", "pass"] = "all"
+    """Records are used whatever their FILTER, as bcftools does, or only those with PASS, or with
+    ``.``, which says that none was applied; of others the alleles that are carried are counted."""
     reference_mismatch: Literal["error", "skip"] = "error"
     """A record that does not fit the reference, in its REF or because it reaches past the end of
     the contig, stops with the record, or is skipped and counted."""
@@ -90,6 +96,9 @@ class Haplotype:
     in the stretch that holds its POS."""
     skipped: Mapping[str, int]
     """How many were not, by reason (`haplotype_alleles.SKIP_REASONS`)."""
+    brought: tuple[tuple[int, int], ...] = ()
+    """Where on the contig, 0-based and half-open, the letters come from that inversions and
+    duplications put here: often from outside the stretch."""
 
     @property
     def sequence(self) -> str:
@@ -195,7 +204,19 @@ def make_haplotype(
     tiling = _Tiling(letters, start)
     for allele in shifting:
         tiling.add(allele)
-    return Haplotype(*tiling.finish(), applied, skipped)
+    return Haplotype(*tiling.finish(), applied, skipped, tuple(_brought(shifting, start, end)))
+
+
+def _brought(alleles: Iterable[Allele], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where the letters come from that alleles put into a region."""
+    for allele in alleles:
+        low, high = max(allele.start, start), min(allele.stop, end)
+        if allele.inverted and low < high:
+            first = allele.start
+            turned = reverse_strand(low - first, high - first, allele.stop - first)
+            yield first + turned[0], first + turned[1]
+        elif allele.copied is not None and start < allele.stop <= end:
+            yield allele.copied
 
 
 class _Tiling:

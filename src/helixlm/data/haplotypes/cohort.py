@@ -18,9 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from helixlm.data.formats.vcf import VcfError, VcfFile, VcfRecord, check_samples, contig_of
-from helixlm.data.haplotypes.alleles import (
-    Letters,
-)
+from helixlm.data.haplotypes.alleles import Letters
 from helixlm.data.haplotypes.base import (
     Haplotype,
     HaplotypeConfig,
@@ -28,7 +26,7 @@ from helixlm.data.haplotypes.base import (
     Reference,
     make_haplotype,
 )
-from helixlm.data.haplotypes.sites import Site, check_misfit, read_site
+from helixlm.data.haplotypes.sites import Site, read_site, why_unused
 from helixlm.rng import CounterRng
 from helixlm.seq.contigs import ContigError, match_contig, missing_contig
 from helixlm.seq.interval import Interval, IntervalError
@@ -281,7 +279,7 @@ def _walk(
     sites: list[Site] = []
     for record in records:
         if record.position >= len(letters):
-            check_misfit(record, "past_end", letters, config)
+            why_unused(record, letters, config)  # which may refuse it
         while waiting and waiting[0].end <= record.position:
             yield from _done(waiting, sites)
         if not waiting:

@@ -79,9 +79,9 @@ def read_site(
     VcfError
         If the record does not fit the reference, or its genotypes are not as `config` asks.
     """
-    misfit = check_reference(record, letters)
-    if misfit is not None:
-        check_misfit(record, misfit, letters, config)
+    unused = why_unused(record, letters, config)
+    if unused == "filtered":  # nothing of it is applied, so its phase plays no part
+        config = config.model_copy(update={"unphased": "as_written"})
     alleles = _alleles_of(record, samples, config)
     haplotypes = np.flatnonzero(alleles)
     values = alleles[haplotypes]
@@ -90,7 +90,7 @@ def read_site(
     reach = record.position + 1
     for value in np.unique(values).tolist():
         who = values == value
-        outcome = _outcome(record, value, misfit, letters, config)
+        outcome = _outcome(record, value, unused, letters, config)
         codes[who] = len(outcomes)
         outcomes.append(outcome)
         if outcome.allele is not None:
@@ -105,24 +105,42 @@ def read_site(
 def _outcome(
     record: VcfRecord,
     value: int,
-    misfit: str | None,
+    unused: str | None,
     letters: Letters,
     config: HaplotypeConfig,
 ) -> Outcome:
     """Return what carrying an allele comes to where nothing overlaps it."""
-    if value == _MISSING and config.missing == "n" and misfit is None:
+    if value == _MISSING and config.missing == "n" and unused is None:
         return Outcome(unknown_bases(record), "missing")
-    if value < 0 or misfit is not None:
-        return Outcome(None, _REASONS.get(value, misfit))
+    if value < 0 or unused is not None:
+        return Outcome(None, _REASONS.get(value, unused))
     found = read_allele(record, value, letters)
     if isinstance(found, Allele):
         return Outcome(found, None)
     if found == "past_end":
-        check_misfit(record, found, letters, config)
+        _check_misfit(record, found, letters, config)
     return Outcome(None, found)
 
 
-def check_misfit(record: VcfRecord, reason: str, letters: Letters, config: HaplotypeConfig) -> None:
+def why_unused(record: VcfRecord, letters: Letters, config: HaplotypeConfig) -> str | None:
+    """Return why no allele of a record is used, as a key of `SKIP_REASONS`, or None.
+
+    Raises
+    ------
+    VcfError
+        If it does not fit the reference, and is not to be skipped.
+    """
+    if config.filters == "pass" and not record.passes:
+        return "filtered"
+    misfit = check_reference(record, letters)
+    if misfit is not None:
+        _check_misfit(record, misfit, letters, config)
+    return misfit
+
+
+def _check_misfit(
+    record: VcfRecord, reason: str, letters: Letters, config: HaplotypeConfig
+) -> None:
     """Raise the error of a record that does not fit the reference, unless it is to be skipped."""
     if config.reference_mismatch == "skip":
         return

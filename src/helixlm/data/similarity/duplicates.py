@@ -225,6 +225,11 @@ class LetterFile(contextlib.AbstractContextManager["LetterFile"]):
             return bytes(self._waiting[start - self._written : end - self._written])
         return os.pread(self._file.fileno(), end - start, start)
 
+    def lengths(self) -> NDArray[np.int64]:
+        """Return the lengths of the sequences, int64, shape (sequences,)."""
+        ends = np.array(self._ends, np.int64)
+        return ends - np.append(0, ends[:-1])
+
     def _write(self) -> None:
         try:
             self._file.write(self._waiting)

@@ -7,7 +7,9 @@ whole groups leaves no pair of linked sequences on two sides.
 
 The shares are estimated from samples (`sketch.py`) in which two sequences at the threshold share
 100 k-mers on average: the standard error is then a tenth of the share. Sequences of
-equal samples, such as copies and reverse complements, are in one group and count as one below.
+equal samples, such as copies and reverse complements, are in one group and count as one below. One
+that is so short that none of its k-mers is in the sample is linked to its copies alone: of those of
+300 bp 0.4 % are at a share of 0.05 and blocks of 100 kbp, of those of 100 bp a fifth.
 
 k-mers in more than 256 sequences are interspersed repeats, satellites, or those of a family with
 many members (a virus, rDNA). In the counts above they are left out: repeats would link everything.
@@ -110,8 +112,12 @@ class HomologyGrouper:
     def add(self, sequence: str) -> None:
         """Take a sequence; it is not held."""
         hashes = sketch([sequence], self.k, self.scale).hashes.tobytes()
-        # A sequence without k-mers is like no other.
-        content = hashes or str(self.num_sequences).encode()
+        # With none in the sample it has no more than copies; without k-mers it is like no other.
+        content = (
+            hashes
+            or sketch([sequence], self.k).hashes.tobytes()
+            or str(self.num_sequences).encode()
+        )
         digest = hashlib.blake2b(content, digest_size=16).digest()
         number = self._numbers.setdefault(digest, len(self._ends))
         self._sketch_of.append(number)

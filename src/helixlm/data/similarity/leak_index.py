@@ -1,4 +1,4 @@
-"""The validation windows of a leak check, held so that training windows can be compared with them.
+"""The windows of a leak check, held so that those of the other split can be compared with them.
 
 In: windows in batches. Out: for another window, the held ones that share its place, its sequence
 or much of it. What is done with them is said in `leaks.py`, with the memory that it takes.
@@ -6,31 +6,24 @@ or much of it. What is done with them is said in `leaks.py`, with the memory tha
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helixlm.data.similarity.digests import NEW, DigestTable, digest
-from helixlm.data.similarity.duplicates import MOST_COMPARED, LetterFile, likely
-from helixlm.data.similarity.sketch import Sketches, SketchIndex, count_shared, scale_for, sketch
+from helixlm.data.similarity.duplicates import LetterFile
+from helixlm.data.similarity.leak_report import Kind
+from helixlm.data.similarity.likeness import Alike, LikeIndex
+from helixlm.data.similarity.sketch import scale_for
 from helixlm.data.windows import Window
-from helixlm.seq.ops import reverse_complement
+from helixlm.seq.interval import on_circle
 
 _BATCH = 1024
 _SHORT_QUANTILE = 0.01
-_NEAR, _CONTAINED = 1, 2  # what a held window was found to be
-
-
-class Alike(NamedTuple):
-    """A held window that has k-mers of another."""
-
-    number: int
-    share: float
-    """Of the distinct k-mers of that one of the two which has fewer."""
-    contained: bool
-    """Whether the shorter sequence stands in the longer one, on either strand."""
+_MOST_WAITING_KMERS = 5_000_000
+_MOST_WAITING_LETTERS = 100_000_000
 
 
 class HeldWindows:
@@ -46,11 +39,21 @@ class HeldWindows:
         Length of a k-mer, bp.
     places : bool
         Whether coordinates mean something.
+    contigs : mapping of str to int
+        Lengths in bp, as far as known; windows may go past the end of a contig, on at its origin.
     """
 
-    def __init__(self, letters: LetterFile, near: float | None, k: int, places: bool) -> None:
+    def __init__(
+        self,
+        letters: LetterFile,
+        near: float | None,
+        k: int,
+        places: bool,
+        contigs: Mapping[str, int],
+    ) -> None:
         self.near = near
         self.k = k
+        self._lengths = contigs
         self._places = places
         self._letters = letters
         self._digests = DigestTable()
@@ -58,10 +61,6 @@ class HeldWindows:
         self._contigs: dict[str, int] = {}
         self._contig, self._start, self._end = array("I"), array("q"), array("q")
         self._spans: dict[str, _Spans] = {}
-        self._index = SketchIndex()
-        self._num_hashes = array("I")
-        self._known = array("f")  # share of the sketch that is in the index
-        self._scale = 1
 
     def __len__(self) -> int:
         return len(self._start)
@@ -76,7 +75,9 @@ class HeldWindows:
             self._contig.append(self._contigs.setdefault(window.contig, len(self._contigs)))
             self._start.append(window.start)
             self._end.append(window.end)
-            self._spans.setdefault(window.contig, _Spans()).add(window.start, window.end, number)
+            spans = self._spans.setdefault(window.contig, _Spans())
+            for start, end in self._places_of(window):
+                spans.add(start, end, number)
             if self.near is not None:
                 self._letters.append(window.sequence)
 
@@ -88,19 +89,25 @@ class HeldWindows:
         for spans in self._spans.values():
             spans.finish()
         self._names = list(self._contigs)
-        if self.near is None or not len(self):
+        own = np.arange(len(self), dtype=np.uint32)
+        self._different = own[np.frombuffer(self._first_equal, np.uint32) == own]
+        if self.near is None:
             return
-        lengths = np.frombuffer(self._end, np.int64) - np.frombuffer(self._start, np.int64)
-        self._scale = scale_for(np.quantile(lengths, _SHORT_QUANTILE), self.near, self.k)
-        self._was = np.zeros(len(self), np.uint8)
-        for first in range(0, len(self), _BATCH):
-            numbers = range(first, min(first + _BATCH, len(self)))
-            sampled = self.sample([self._letters.read(number) for number in numbers])
-            for index, number in enumerate(numbers):
-                hashes = sampled.of(index)
-                new = self._first_equal[number] == number
-                self._num_hashes.append(len(hashes))
-                self._known.append(self._index.add(number, hashes) if new else 1.0)
+        # Of letters: a window may span more of the genome, such as introns.
+        usual_bp = np.quantile(self._letters.lengths(), _SHORT_QUANTILE) if len(self) else 0
+        scale = scale_for(usual_bp, self.near, self.k)
+        self.likeness = LikeIndex(self.near, self.k, scale, self._read)
+        for texts in self._batches():
+            self.likeness.add(texts)
+
+    def _read(self, index: int) -> bytes:
+        """Return the letters of a window, by its number among those of different sequence."""
+        return self._letters.read(int(self._different[index]))
+
+    def _batches(self) -> Iterator[list[bytes]]:
+        """Yield the letters of the windows of different sequence."""
+        for first in range(0, len(self._different), _BATCH):
+            yield [self._letters.read(int(n)) for n in self._different[first : first + _BATCH]]
 
     def name(self, number: int) -> str:
         """Return what a held window is called in messages."""
@@ -117,10 +124,18 @@ class HeldWindows:
     def overlapping(self, window: Window) -> Iterator[tuple[int, float]]:
         """Yield each window that overlaps one: number, and shared bases of the shorter one."""
         spans = self._spans.get(window.contig)
-        if spans is not None:
-            for number, shared in spans.overlapping(window.start, window.end):
-                length = self._end[number] - self._start[number]
-                yield number, shared / min(length, window.end - window.start)
+        if spans is None:
+            return
+        shared: Counter[int] = Counter()
+        for start, end in self._places_of(window):
+            for number, bases in spans.overlapping(start, end):
+                shared[number] += bases
+        for number, bases in shared.items():
+            length = self._end[number] - self._start[number]
+            yield number, bases / min(length, window.end - window.start)
+
+    def _places_of(self, window: Window) -> list[tuple[int, int]]:
+        return on_circle(window.start, window.end, self._lengths.get(window.contig, window.end))
 
     def equal(self, sequences: Sequence[str]) -> NDArray[np.int64]:
         """Return the number of the first window with each sequence, or -1, in whatever case."""
@@ -130,71 +145,73 @@ class HeldWindows:
         """Give windows of equal sequence the flag of the first of them, bool, shape (windows,)."""
         return flags[np.frombuffer(self._first_equal, np.uint32)]
 
-    def hidden(self) -> NDArray[np.bool_]:
-        """Return which windows `alike` may overlook, bool, shape (windows,).
-
-        They are like so many others that three quarters or more of the k-mers which one at the
-        threshold shares may be unknown.
-        """
-        if self.near is None:
-            return np.zeros(len(self), np.bool_)
-        return self.spread(1 - np.frombuffer(self._known, np.float32) > 0.75 * self.near)
-
-    def sample(self, sequences: Sequence[str | bytes]) -> Sketches:
-        """Return the sketches of sequences at the scale of this index."""
-        return sketch(sequences, self.k, self._scale)
+    def unchecked(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which windows have no k-mer, and which are hidden, bool, shape (windows,)."""
+        flags = np.zeros((2, len(self)), np.bool_)
+        if self.near is not None:
+            flags[0, self._different] = self.likeness.without_kmers()
+            flags[1, self._different] = self.likeness.hidden()
+        return self.spread(flags[0]), self.spread(flags[1])
 
     def alike(self, sequence: str, hashes: NDArray[np.uint64]) -> Iterator[Alike]:
-        """Yield windows with enough k-mers of a sequence, the likeliest first; not equal ones.
+        """Yield the windows that are alike to a sequence; see `LikeIndex.alike`."""
+        for found in self.likeness.alike(sequence, hashes):
+            yield found._replace(number=int(self._different[found.number]))
 
-        `hashes` is the sketch of the sequence. The likeliest 32 are compared, and then those of
-        which less is known from sequences before, until 32 of these told nothing new. So each
-        window that is alike to some sequence is yielded, while of many pairs some are left out.
-        """
-        numbers, counts = self._index.find(hashes)
-        smaller = np.minimum(np.frombuffer(self._num_hashes, np.uint32)[numbers], len(hashes))
-        known = smaller * np.frombuffer(self._known, np.float32)[numbers]
-        assert self.near is not None
-        order = likely(counts, self.near * known)
-        if not len(order):
+    def find_in(self, others: LikeIndex) -> Iterator[tuple[int, Alike]]:
+        """Yield for each window what is alike to it in an index, with the number of the window."""
+        if others.without_kmers().all():
             return
-        text = sequence.upper()
-        own = sketch([text], self.k).of(0)
-        in_vain = 0
-        for rank, (number, whole) in enumerate(
-            zip(numbers[order].tolist(), (counts >= np.floor(known))[order].tolist(), strict=True)
-        ):
-            was = self._was[number]
-            if rank >= MOST_COMPARED and (was == _CONTAINED or (was == _NEAR and not whole)):
-                continue
-            found = self._compare(text, own, number)
-            now = 0
-            if found is not None:
-                now = _CONTAINED if found.contained else _NEAR
-                yield found
-            if now > was:
-                self._was[number] = now
-            elif rank >= MOST_COMPARED:
-                in_vain += 1
-                if in_vain == MOST_COMPARED:
-                    return
-
-    def _compare(self, text: str, own: NDArray[np.uint64], number: int) -> Alike | None:
-        """Compare a sequence in upper case, with all its hashes, with a held window."""
-        letters = self._letters.read(number)
-        other = sketch([letters], self.k).of(0)
-        share = count_shared(own, other) / min(len(own), len(other))
-        contained = share == 1 and _contained(text, letters.decode())
-        assert self.near is not None
-        if share < self.near or (contained and len(text) == len(letters)):
-            return None
-        return Alike(number, share, contained)
+        numbers = iter(self._different.tolist())
+        for texts in self._batches():
+            sampled = others.sample(texts)
+            for index, text in enumerate(texts):
+                number = next(numbers)
+                for found in others.alike(text, sampled.of(index)):
+                    yield number, found
 
 
-def _contained(first: str, second: str) -> bool:
-    """Whether the shorter of two sequences stands in the longer one, on either strand."""
-    short, long = sorted((first, second), key=len)
-    return short in long or reverse_complement(short) in long
+class SparseWindows:
+    """Windows of the other split that are too sparse to be looked up in the held ones.
+
+    They wait until the held ones are looked up in them: with at most 5 million k-mers, which take
+    100 MB at the peak, and about 100 million letters.
+
+    Parameters
+    ----------
+    held : HeldWindows
+        The held ones, finished.
+    """
+
+    def __init__(self, held: HeldWindows) -> None:
+        like = held.likeness
+        self.different: list[Window] = []
+        """The first window of each sequence, by its number in `likeness`."""
+        self.waiting: list[tuple[int, frozenset[Kind]]] = []
+        """For each window the number of its sequence, and the kinds of leaks found before."""
+        self.likeness = LikeIndex(like.near, like.k, like.scale, self._read)
+        self._number_of: dict[bytes, int] = {}
+        self._num_letters = 0
+
+    def _read(self, number: int) -> bytes:
+        return self.different[number].sequence.upper().encode()
+
+    @property
+    def full(self) -> bool:
+        """Whether no more should be added."""
+        num_kmers = len(self.waiting) * self.likeness.num_lowest
+        return num_kmers >= _MOST_WAITING_KMERS or self._num_letters >= _MOST_WAITING_LETTERS
+
+    def add(self, windows: Sequence[tuple[Window, Set[Kind]]]) -> None:
+        """Take windows, each with the kinds of leaks that were found."""
+        first = len(self.different)
+        for window, found in windows:
+            number = self._number_of.setdefault(digest(window.sequence), len(self.different))
+            self.waiting.append((number, frozenset(found)))
+            if number == len(self.different):
+                self.different.append(window)
+                self._num_letters += len(window.sequence)
+        self.likeness.add([window.sequence for window in self.different[first:]])
 
 
 class _Spans:

@@ -4,7 +4,8 @@ In: the windows of two splits, from a corpus or from files of sequences. Out: a 
 the windows of both that are concerned, the worst examples and a verdict. Five kinds are told apart:
 
 - overlapping: windows that share bases of the genome. Coordinates are those of the reference, so
-  two haplotypes of one place overlap, whoever they are from;
+  two haplotypes of one place overlap, whoever they are from, and a coding sequence across the
+  origin of a circular contig overlaps what lies on either side;
 - identical: the whole sequence, in whatever case, is that of a window of the other split;
 - reverse complement: it is the reverse complement of one;
 - contained: it stands in a longer one, or a shorter one in it, on either strand;
@@ -14,37 +15,38 @@ the windows of both that are concerned, the worst examples and a verdict. Five k
 Of the last four a window counts as one, the first that holds. The last two are looked for only
 where a share is given, since they cost time and memory.
 
-Validation is held, training streams. Memory for each validation window: 80 to 115 bytes for the
-first three kinds, 150 while tables grow; the last two take another 17 bytes, and 14 to 27 bytes, 40
-while growing, for each sampled k-mer, of which there are about ``12 / near`` in the shortest
-windows and proportionally more in longer ones (`sketch.scale_for`): 1.1 kB in all at the peak for
-windows of 1,000 bp. The letters of validation are in a temporary file. None of it depends on the
-size of the training split.
+Validation is held, training streams, and is looked up in validation by sampled k-mers, which are
+dense enough for validation windows. Training windows that are too short for them wait, and when
+there are many, and at the end, validation is read again and looked up in these (`likeness.py`).
 
-Validation windows are looked up by k-mers, and of one in more than 256 different windows the first
-256 are known. A window most of whose k-mers are like that may be overlooked where it is contained
-or near: if such a one was not found, the report says "at least", and how many there are.
+Memory for each validation window: 80 to 115 bytes for the first three kinds, 150 while tables grow;
+the last two take another 21 bytes, and 14 to 27 bytes, 40 while growing, for each sampled k-mer, of
+which there are about ``12 / near`` in the shortest windows and proportionally more in longer ones
+(`sketch.scale_for`): 1.1 kB in all at the peak for windows of 1,000 bp. The letters of validation
+are in a temporary file. The training windows that wait take less than 0.5 GB, however many there
+are: 0.45 GB was measured. Nothing else depends on the size of the training split.
+
+Windows that cannot be compared by k-mers, or are like so many others that they may be overlooked,
+are counted if no leak of theirs was found; then the verdict is not "clean", and counts are "at
+least".
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, get_args
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helixlm.data.similarity.digests import NEW
 from helixlm.data.similarity.duplicates import LetterFile
-from helixlm.data.similarity.leak_index import HeldWindows
-from helixlm.data.similarity.sketch import MOST_COPIES, K
+from helixlm.data.similarity.leak_index import HeldWindows, SparseWindows
+from helixlm.data.similarity.leak_report import KINDS, Kind, Leak, LeakReport, Unchecked
+from helixlm.data.similarity.sketch import K
 from helixlm.data.windows import Window
 from helixlm.seq.ops import reverse_complement
-
-Kind = Literal["overlapping", "identical", "reverse complement", "contained", "near"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Progress = Callable[[int, int | None], None]
 
@@ -55,116 +57,12 @@ _EXAMPLES = 5
 class WindowSource(Protocol):
     """What `check_leaks` reads: an open corpus, for one."""
 
+    @property
+    def contigs(self) -> Mapping[str, int]:
+        """Lengths in bp, as far as known: what goes past the end of one goes on at its origin."""
+
     def iter_windows(self, split: str) -> Iterator[Window]:
         """Yield the windows of one split."""
-
-
-class Leak(NamedTuple):
-    """A training window and a validation window that share something."""
-
-    kind: Kind
-    train: str
-    """Contig, start and end, 0-based and half-open; the name alone where places mean nothing."""
-    validation: str
-    share: float
-    """Shared bases of the shorter one (overlapping), or shared k-mers of the smaller set."""
-
-    def __str__(self) -> str:
-        words = {
-            "overlapping": f"overlaps {100 * self.share:.0f} % of",
-            "identical": "has the sequence of",
-            "reverse complement": "is the reverse complement of",
-            "contained": "holds, or is held by,",
-            "near": f"shares {100 * self.share:.0f} % of its k-mers with",
-        }
-        return f"training {self.train} {words[self.kind]} validation {self.validation}"
-
-
-@dataclass(frozen=True)
-class LeakReport:
-    """What two splits share.
-
-    Attributes
-    ----------
-    num_train, num_validation : int
-        Windows that were looked at.
-    train, validation : dict of str to int
-        Windows of each split that have a leak, by kind; only the kinds that were looked for.
-    num_leaking_train, num_leaking_validation : int
-        Windows that have one of any kind.
-    near : float or None
-        Share of k-mers from which two windows are near; None: that was not looked for.
-    examples : tuple of Leak
-        Up to five pairs of each kind: those that share most, and the first among equals. Where a
-        window is near more than 32 others, the likeliest 32 and those new to the report are looked
-        at.
-    num_hidden : int
-        Validation windows in which contained and near ones may have been overlooked, since more
-        than 256 others share their k-mers, and that have no leak so far: all counts are lower
-        bounds if it is above 0.
-    """
-
-    num_train: int
-    num_validation: int
-    train: dict[Kind, int]
-    validation: dict[Kind, int]
-    num_leaking_train: int
-    num_leaking_validation: int
-    near: float | None
-    examples: tuple[Leak, ...]
-    num_hidden: int = 0
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing is shared, of what was looked for."""
-        return not self.num_leaking_train
-
-    @property
-    def overlapping(self) -> int:
-        """Training windows that share bases of the genome with validation windows."""
-        return self.train.get("overlapping", 0)
-
-    @property
-    def verdict(self) -> str:
-        """One line: whether there are leaks, and how many windows they touch."""
-        if self.clean:
-            return (
-                f"clean: no leaks among {self.num_train:,} training and {self.num_validation:,} "
-                f"validation windows{self._hidden}"
-            )
-        return (
-            f"leaks: {'at least ' if self.num_hidden else ''}"
-            f"{_part(self.num_leaking_train, self.num_train)} training and "
-            f"{_part(self.num_leaking_validation, self.num_validation)} validation windows"
-            f"{self._hidden}"
-        )
-
-    @property
-    def _hidden(self) -> str:
-        if not self.num_hidden:
-            return ""
-        return (
-            f" ({self.num_hidden:,} validation windows share their k-mers with more than "
-            f"{MOST_COPIES} others, and may be contained or near too)"
-        )
-
-    def __str__(self) -> str:
-        words = {
-            "overlapping": "overlap validation windows",
-            "identical": "have the sequence of one",
-            "reverse complement": "its reverse complement",
-            "contained": "hold one or are held by one",
-            "near": f"share {100 * (self.near or 0):.0f} % of the k-mers of one or more",
-        }
-        (first, *others) = [f"{count:,} {words[kind]}" for kind, count in self.train.items()]
-        counts = ", ".join([first.replace(" ", " training windows ", 1), *others])
-        sizes = f"{self.num_train:,} training and {self.num_validation:,} validation windows"
-        examples = [f"  {leak}" for leak in self.examples]
-        return "\n".join([f"{sizes}: {counts}{self._hidden}", *examples])
-
-
-def _part(count: int, total: int) -> str:
-    return f"{count:,} of {total:,} ({100 * count / total:.2g} %)"
 
 
 def check_leaks(
@@ -184,13 +82,14 @@ def check_leaks(
     Parameters
     ----------
     windows : WindowSource
-        An open corpus, `sequence_files.SequenceFiles`, or anything with their `iter_windows`.
+        An open corpus, `sequence_files.SequenceFiles`, or anything with their `iter_windows` and
+        `contigs`.
     near : float, optional
         Look for windows that are contained or near too: the share of k-mers from which two
         windows are near, above 0 and at most 1. Two windows that share so much are overlooked with
-        a probability below 1e-3, if 99 % of the validation windows are no longer than both.
+        a probability below 1e-3 if it is 0.05 or more.
     k : int
-        Length of a k-mer, bp; sequences that are shorter are neither contained nor near.
+        Length of a k-mer, bp; shorter sequences are compared as wholes alone.
     places : bool
         Whether coordinates mean something: False for sequences that have only names.
     scratch : path, optional
@@ -217,7 +116,7 @@ def check_leaks(
     kinds = KINDS[0 if places else 1 : len(KINDS) if near else 3]
     done = 0
     with LetterFile(scratch) as letters:
-        held = HeldWindows(letters, near, k, places)
+        held = HeldWindows(letters, near, k, places, windows.contigs)
         for batch in _batches(windows.iter_windows("validation")):
             held.add(batch)
             done += len(batch)
@@ -230,6 +129,7 @@ def check_leaks(
             done += len(batch)
             if progress:
                 progress(done, None)
+        tally.compare_waiting()
         return tally.report(near)
 
 
@@ -249,24 +149,60 @@ class _Tally:
         self._worst: dict[Kind, list[tuple[float, int, Leak]]] = {kind: [] for kind in kinds}
         self._num_pairs = 0
         self._num_train = self._num_leaking = 0
+        self._by_kmers = "near" in kinds
+        self._unchecked = Unchecked(0, 0)
+        if self._by_kmers:
+            self._sparse = SparseWindows(held)
 
     def add(self, windows: Sequence[Window]) -> None:
         """Compare training windows with those that are held."""
         sequences = [window.sequence for window in windows]
         equal = self._held.equal(sequences).tolist()
         turned = self._held.equal([reverse_complement(text) for text in sequences]).tolist()
-        sampled = self._held.sample(sequences) if "near" in self._kinds else None
+        sampled = self._held.likeness.sample(sequences) if self._by_kmers else None
+        sparse: list[tuple[Window, set[Kind]]] = []
         for index, window in enumerate(windows):
             hashes = sampled.of(index) if sampled else None
             found: set[Kind] = set()
             for kind, number, share in self._pairs(window, equal[index], turned[index], hashes):
                 found.add(kind)
                 self._note(kind, window, number, share)
-            by_sequence = [kind for kind in KINDS[1:] if kind in found]
-            for kind in [*(found & {"overlapping"}), *by_sequence[:1]]:
-                self._train[kind] += 1
-            self._num_leaking += bool(found)
-        self._num_train += len(windows)
+            if hashes is not None and self._held.likeness.is_sparse(hashes):
+                sparse.append((window, found))
+            else:
+                self._count(found)
+        if sparse:
+            self._sparse.add(sparse)
+            if self._sparse.full:
+                self.compare_waiting()
+
+    def compare_waiting(self) -> None:
+        """Compare the held windows with the training windows that wait."""
+        if not self._by_kmers:
+            return
+        found: dict[int, set[Kind]] = {}
+        for number, (other, share, contained) in self._held.find_in(self._sparse.likeness):
+            kind: Kind = "contained" if contained else "near"
+            found.setdefault(other, set()).add(kind)
+            self._note(kind, self._sparse.different[other], number, share)
+        without_kmers, hidden = self._unchecked
+        no_kmers, many = self._sparse.likeness.without_kmers(), self._sparse.likeness.hidden()
+        for number, before in self._sparse.waiting:
+            kinds = before.union(found.get(number, ()))
+            self._count(kinds)
+            if not kinds:
+                without_kmers += int(no_kmers[number])
+                hidden += int(many[number])
+        self._unchecked = Unchecked(without_kmers, hidden)
+        self._sparse = SparseWindows(self._held)
+
+    def _count(self, found: Set[Kind]) -> None:
+        """Count a training window of which all is known."""
+        by_sequence = [kind for kind in KINDS[1:] if kind in found]
+        for kind in [*(found & {"overlapping"}), *by_sequence[:1]]:
+            self._train[kind] += 1
+        self._num_leaking += bool(found)
+        self._num_train += 1
 
     def _pairs(
         self, window: Window, same: int, turned: int, hashes: NDArray[np.uint64] | None
@@ -289,6 +225,8 @@ class _Tally:
         worst = self._worst[kind]
         if len(worst) < _EXAMPLES or share > worst[0][0]:
             leak = Leak(kind, self._held.name_of(window), self._held.name(number), share)
+            if any(leak == other for _, _, other in worst):  # found both ways
+                return
             if len(worst) == _EXAMPLES:
                 heapq.heappop(worst)
             heapq.heappush(worst, (share, -self._num_pairs, leak))
@@ -306,6 +244,7 @@ class _Tally:
                 by_sequence |= flags
             validation[kind] = int(flags.sum())
         leaking = np.logical_or.reduce(list(self._flags.values()))
+        without_kmers, hidden = (int((flags & ~leaking).sum()) for flags in self._held.unchecked())
         worst = {kind: sorted(pairs, reverse=True) for kind, pairs in self._worst.items()}
         return LeakReport(
             num_train=self._num_train,
@@ -316,5 +255,6 @@ class _Tally:
             num_leaking_validation=int(leaking.sum()),
             near=near,
             examples=tuple(leak for kind in self._kinds for _, _, leak in worst[kind]),
-            num_hidden=int((self._held.hidden() & ~leaking).sum()),
+            unchecked_train=self._unchecked,
+            unchecked_validation=Unchecked(without_kmers, hidden),
         )

@@ -4,7 +4,8 @@ In: FASTA files, or tables with a column `sequence` (`.csv`, `.tsv`), for traini
 validation. Out: windows. A record of FASTA is one window, as is a row of a table; a record longer
 than 10,000 bp is a contig, and is cut into pieces of 1,000 bp, in validation one after the
 other, in training one every 500 bp: so three quarters at least of a piece of validation that is
-in a contig of training are in one piece of it. Pieces of N alone are left out.
+in a contig of training are in one piece of it. The last piece ends with the contig, and overlaps
+the one before. Pieces of N alone are left out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,11 @@ class SequenceFiles:
 
     def __init__(self, train: Sequence[str | Path], validation: Sequence[str | Path]) -> None:
         self.files = {"train": train, "validation": validation}
+
+    @property
+    def contigs(self) -> dict[str, int]:
+        """Nothing: coordinates are not compared, see `leaks.WindowSource`."""
+        return {}
 
     def iter_windows(self, split: str) -> Iterator[Window]:
         """Yield the sequences of one split, in the order of the files.
@@ -73,19 +79,23 @@ def _rows(path: Path) -> Iterator[Window]:
 
 def _records(path: Path, step_bp: int) -> Iterator[Window]:
     """Yield short records whole and long ones in pieces; holds one chunk."""
-    waiting, start = "", 0
+    waiting, start, at = "", 0, 0  # letters, where they begin, and where the next piece does
     for chunk in iter_chunks(path, LONGEST_BP):
         if chunk.last and chunk.start == 0:
             yield Window(chunk.contig, 0, len(chunk.sequence), chunk.sequence)
             continue
         if chunk.start == 0:
-            waiting, start = "", 0
+            waiting, start, at = "", 0, 0
         waiting += chunk.sequence
-        at = 0
-        while at + PIECE_BP <= len(waiting) or (chunk.last and at < len(waiting)):
-            piece = waiting[at : at + PIECE_BP]
+        end = start + len(waiting)
+        starts = [*range(at, end - PIECE_BP + 1, step_bp)]
+        at += step_bp * len(starts)
+        if chunk.last and at - step_bp + PIECE_BP < end:
+            starts.append(end - PIECE_BP)
+        for first in starts:
+            piece = waiting[first - start : first - start + PIECE_BP]
             if piece.strip("Nn"):
-                end = start + at + len(piece)
-                yield Window(f"{chunk.contig}:{start + at}-{end}", start + at, end, piece)
-            at += step_bp
-        waiting, start = waiting[at:], start + at
+                last = first + PIECE_BP
+                yield Window(f"{chunk.contig}:{first}-{last}", first, last, piece)
+        waiting = waiting[-PIECE_BP:]
+        start = end - len(waiting)

@@ -9,10 +9,23 @@ training or validation to `splits.py`.
 The soft mask stays in the sequence, whatever the published scripts do with it.
 """
 
-from helixlm.data.windows.base import DROP_REASONS, LOST_WINDOWS, Dropped, Window, WindowError
+from helixlm.data.windows.base import (
+    DROP_REASONS,
+    FEATURE_REASONS,
+    LOST_WINDOWS,
+    Dropped,
+    Window,
+    WindowError,
+)
 from helixlm.data.windows.coding import CodingWindows
 from helixlm.data.windows.dnabert import DnabertWindows
-from helixlm.data.windows.features import Feature, FeatureWindows, feature_spans, span_of
+from helixlm.data.windows.features import (
+    Feature,
+    FeatureSpan,
+    FeatureWindows,
+    feature_spans,
+    span_of,
+)
 from helixlm.data.windows.fixed import FixedWindows
 from helixlm.data.windows.kinds import DEFAULT_KIND, WindowConfig, cut, refill, unit_bp
 from helixlm.data.windows.pieces import PieceWindows
@@ -22,11 +35,13 @@ from helixlm.data.windows.tinydnabert import TinyDnabertWindows, segments
 __all__ = [
     "DEFAULT_KIND",
     "DROP_REASONS",
+    "FEATURE_REASONS",
     "LOST_WINDOWS",
     "CodingWindows",
     "DnabertWindows",
     "Dropped",
     "Feature",
+    "FeatureSpan",
     "FeatureWindows",
     "FixedWindows",
     "PieceWindows",

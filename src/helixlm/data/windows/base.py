@@ -22,6 +22,8 @@ DROP_REASONS = {
     "short_piece": "pieces between gaps or block borders shorter than the shortest window",
     "tail": "ends of pieces, after the last window",
     "split_border": "windows that would lie in training and validation at once",
+    "other_split": "windows into which an inversion or a duplication of a haplotype brings letters "
+    "of the other split",
     "duplicate": "windows whose sequence came before",
     "deleted": "windows that the haplotypes drawn for them lack as a whole",
     "weight": "windows that a weight below 1 left out",
@@ -34,9 +36,20 @@ DROP_REASONS = {
 }
 """Why bases are in no window, or, for those in `LOST_WINDOWS`, why windows are left out."""
 
-LOST_WINDOWS = ("split_border", "duplicate", "weight")
-"""Reasons that count windows with all their bases: those may be in several of them, and in others
-that are kept."""
+LOST_WINDOWS = ("split_border", "other_split", "duplicate", "weight")
+"""Reasons that count windows with all their bases, and other_split each haplotype of one: bases may
+be in several of them, and in others that are kept."""
+
+FEATURE_REASONS = {
+    "no_contig": "on contigs that the genome lacks",
+    "left_out": "on contigs that the settings leave out of training and validation",
+    "no_strand": "without a strand, so that nothing is upstream",
+    "off_contig": "whose windows would leave their contig",
+    "outside": "whose windows do not lie whole in one of the given intervals",
+    "shared": "whose windows are those of other features",
+    "n_content": "whose windows have more N than the settings allow",
+}
+"""Why features, coding sequences among them, have no window of their own."""
 
 IupacPolicy = Literal["keep", "split", "n"]
 
@@ -85,6 +98,8 @@ class Window(NamedTuple):
     """Whose variants are applied; None: the reference itself."""
     haplotype: int | None = None
     """1 or 2 where `sample` is given."""
+    name: str | None = None
+    """Of a coding sequence, that of its transcript or record; None: other windows have none."""
 
 
 class Dropped(NamedTuple):

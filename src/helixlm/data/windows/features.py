@@ -101,7 +101,7 @@ def feature_spans(
     -------
     list of FeatureSpan
         In the order of the contig, each once: features with the same window share it. A window
-        that would leave the contig is not among them.
+        that would leave the contig is not among them; `helixlm.data.lost_features` counts those.
 
     Raises
     ------
