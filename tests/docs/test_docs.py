@@ -26,7 +26,12 @@ from helixlm.recipes.load import list_recipes, load_recipe
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "helixlm"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "systems").glob("*.md")),
+]
 TINY = [
     "train.steps=6", "train.warmup_steps=1", "train.log_every=2", "train.validate_every=3",
     "train.validation_rows=16", "train.checkpoint_every=3", "train.compile=false",
@@ -231,7 +236,10 @@ def test_where_make_puts_the_command_is_said():
     for command in ("source .venv/bin/activate", ".venv/bin/helixlm"):
         assert command in (ROOT / "README.md").read_text()
     shown = subprocess.run(
-        ["make", "--dry-run", "--always-make", "demo"], cwd=ROOT, capture_output=True, text=True
+        ["make", "--no-print-directory", "--dry-run", "--always-make", "demo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     ).stdout.splitlines()
     assert shown[-2] == ".venv/bin/helixlm demo -o demo"
     assert "source .venv/bin/activate, or write .venv/bin/helixlm in place of" in shown[-1]

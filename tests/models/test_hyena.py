@@ -181,8 +181,6 @@ def test_published_sizes(size, layers, longest, published):
 def test_what_is_refused():
     with pytest.raises(LengthError, match=r"21 tokens, .* filters of the model reach over 20"):
         make()(random_ids(1, 21))
-    with pytest.raises(ValueError, match="one document"):
-        make()(random_ids(1, 4), document_ids_BL=torch.ones(1, 4, dtype=torch.int32))
     with pytest.raises(ValueError, match="expected an odd number"):
         config(filter_features=4)
 

@@ -48,6 +48,23 @@ def validations(run):
     return {r["step"]: r["loss"] for r in records if r["kind"] == "validation"}
 
 
+def test_another_corpus_is_validated_on_before_and_after(run, other, tmp_path):
+    """On the first genome: the loss that the model ended with there, then another; seen twice."""
+    first = run.run / "corpus"
+    made = further(run.run, other, tmp_path / "run", also_validate=[first])
+    plain = further(run.run, other, tmp_path / "plain")
+    assert validations(made.run) == validations(plain.run)
+    found = made.summary["others"][str(first)]
+    assert found["before"] == pytest.approx(run.training.best_loss, rel=1e-6)
+    records = map(json.loads, (made.run / "metrics.jsonl").read_text().splitlines())
+    scored = {r["step"]: r for r in records if r["kind"] == "other"}
+    assert sorted(scored) == [0, 6, 12]
+    assert found["best"] == scored[made.training.best_step]["loss"] != found["before"]
+    assert {r["name"] for r in scored.values()} == {str(first)}
+    again = further(made.run, first, tmp_path / "again")
+    assert again.training.loss_before == pytest.approx(found["best"], rel=1e-6)
+
+
 def test_a_model_goes_on_with_another_genome(run, other, tmp_path):
     made = further(run.run, other, tmp_path / "run")
     before = load_file(run.model / "model.safetensors")

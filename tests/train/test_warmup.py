@@ -165,6 +165,15 @@ def test_stages_have_their_lengths_at_their_steps_and_go_through_all_rows(packin
     assert stream.epochs(2) == pytest.approx(2 * 16 / stages[0].plan.num_rows)
 
 
+def test_shapes_are_lengths_times_rates():
+    stream, stages = staged(micro_rows=4)
+    assert stream.num_shapes == 3
+    changes = MaskingConfig(rate_changes=[{"from_step": 5, "rate": 0.3}])
+    assert TrainingStream(stages[0].plan, changes, seed=0, micro_rows=4).num_shapes == 2
+    config = BatchConfig(packing="single", row_tokens=32, rows=4, pad_multiple=5)
+    assert stream_of(toy_plan(20, "toy", config)).num_shapes == 7  # 5, 10, ... 30, 32
+
+
 def test_devices_share_the_rows_of_stages():
     whole, _ = staged(micro_rows=4)
     parts = [staged(micro_rows=2, rank=rank, world_size=2)[0] for rank in range(2)]

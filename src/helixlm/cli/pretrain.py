@@ -54,6 +54,14 @@ def pretrain(
             "train.steps in all; on its own corpus, or on another.",
         ),
     ] = None,
+    also_validate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--also-validate",
+            metavar="CORPUS",
+            help="Another corpus to validate on, before, while and after training. Repeat.",
+        ),
+    ] = None,
     overrides: Overrides = None,
     validation_contigs: ValidationContigs = None,
     species: Species = "",
@@ -82,6 +90,7 @@ def pretrain(
         corpus=corpus,
         start=start,
         continues=continues,
+        also_validate=also_validate or [],
         overrides=with_contigs(overrides, validation_contigs),
         species=species,
         assembly=assembly,
@@ -100,12 +109,17 @@ def pretrain(
     if start is not None or continues is not None:
         before = f"; before the first step {training.loss_before:.4f}"
     counted = training.baselines
+    others = "".join(
+        f"On {name}: {found['best']:.4f}; before the first step {found['before']:.4f}\n"
+        for name, found in result.summary["others"].items()
+    )
     typer.echo(
         f"{result.num_parameters:,} parameters, {training.tokens:,} tokens in "
         f"{duration(training.seconds)}\n"
         f"Validation loss {training.best_loss:.4f} nats a masked token (step "
         f"{training.best_step}){before}; by counting: single tokens {counted.unigram.loss:.4f}, "
         f"neighbours {counted.neighbour.loss:.4f}{standard_error_of(result)}\n"
+        f"{others}"
         f"Wrote {result.model} and {page}\n"
         f"Next: helixlm finetune {result.run} --train train.csv --test test.csv -o tuned"
     )

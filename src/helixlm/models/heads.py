@@ -106,10 +106,9 @@ class CausalLM(nn.Module):
         ----------
         input_ids_BL, dropout_seed : Tensor
             As in `Hyena.forward`.
-        attention_mask_BL : Tensor, optional
-            Not read: padding stands at the end of a row, where nothing before it sees it.
-        document_ids_BL : None
-            Rows hold one document each.
+        attention_mask_BL, document_ids_BL : Tensor, optional
+            Not read: a row holds one document, and padding stands at its end, where nothing before
+            it sees it.
         masked_index_M : Tensor, int64, shape (M,), optional
             Flat positions ``b * L + l`` whose next token is asked for.
 
@@ -117,14 +116,7 @@ class CausalLM(nn.Module):
         -------
         Tensor, float32, shape (B, L, V), or (M, V) with `masked_index_M`
             Logits over the vocabulary.
-
-        Raises
-        ------
-        ValueError
-            If a row holds several documents.
         """
-        if document_ids_BL is not None:
-            raise ValueError("HyenaDNA reads a row as one document: give no document_ids_BL")
         hidden = self.encoder(
             input_ids_BL, select_index_M=masked_index_M, dropout_seed=dropout_seed
         )

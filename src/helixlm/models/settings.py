@@ -337,7 +337,7 @@ def config_from_hf(hf_config: Mapping[str, Any]) -> ModelShape:
         ) from error
 
 
-def _read(hf_config: Mapping[str, Any]) -> EncoderConfig | HyenaConfig:
+def _read(hf_config: Mapping[str, Any]) -> ModelShape:
     dialect = dialect_of(hf_config)
     words = WORDS[dialect]
     found = {**words.defaults, **hf_config}

@@ -10,6 +10,7 @@ done is skipped, and training goes on from the newest checkpoint. The folder:
     RUN/letters/        in place of the store, where windows are drawn while training runs
     RUN/softmask/       which tokens of the store are soft-masked, where these have a weight
     RUN/counts/         tokens of drawn windows, where rows come in their order
+    RUN/others/         validation rows of other corpora, where these were asked for
     RUN/start/          the model, or the checkpoint, that training began with, if it was not fresh
 """
 
@@ -40,7 +41,7 @@ from helixlm.models.hf import load_model, save_model
 from helixlm.pipeline.machine import processor_name, require_compiler
 from helixlm.pipeline.prepare import prepare
 from helixlm.pipeline.progress import Reporter, Silent
-from helixlm.pipeline.rows import make_rows
+from helixlm.pipeline.rows import make_other_rows, make_rows
 from helixlm.pipeline.stages import make_tokenizer, vocabulary_of
 from helixlm.pipeline.start import corpus_of_run, fresh_model, open_start
 from helixlm.recipes.load import compare_recipes, contradicted, load_recipe, recipe_yaml
@@ -85,6 +86,7 @@ def pretrain(
     corpus: str | Path | None = None,
     start: str | Path | None = None,
     continues: str | Path | None = None,
+    also_validate: Sequence[str | Path] = (),
     overrides: Sequence[str] = (),
     species: str = "",
     assembly: str = "",
@@ -111,6 +113,8 @@ def pretrain(
         A run to go on with, in the new folder `output`: with its tokenizer, its optimiser and the
         schedule at its step. `train.steps` counts those that it has taken. Without `fasta` and
         `corpus` its corpus is taken.
+    also_validate : sequence of path
+        More corpora whose validation split is scored whenever the run's own is.
     overrides : sequence of str
         ``section.key=value`` settings put on the recipe. None may contradict `corpus`.
     species, assembly : str
@@ -169,6 +173,17 @@ def pretrain(
         dropout = row_dropout(tokenizer, rate) if rate else None
         vocabulary = vocabulary_of(tokenizer)
         rows = make_rows(run, resolved, source, tokenizer, vocabulary, report)
+        others = {
+            str(path): make_other_rows(
+                run / "others" / str(number),
+                resolved,
+                open_corpus(find_corpus(path)),
+                tokenizer,
+                vocabulary,
+                report,
+            )
+            for number, path in enumerate(also_validate)
+        }
         if begin is None:
             config = _whole_model(resolved, vocabulary)
             model = fresh_model(resolved, config, tokenizer, rows.train)
@@ -193,6 +208,7 @@ def pretrain(
                     "recipe": recipe_sha256(resolved),
                 },
                 dropout=dropout,
+                others=others,
                 start=None if begin is None else begin.checkpoint,
                 device=device,
                 progress=progress,
@@ -202,6 +218,7 @@ def pretrain(
         summary["neighbour_difference_error"] = _difference_error(run, training)
         summary["corpus"] = str(source.path.resolve())
         summary["epochs"] = training.epochs
+        summary["others"] = _other_losses(run, training)
         summary["start"] = None if resolved.start is None else resolved.start.model
         write_json(run / "summary.json", summary)
     return PretrainResult(run, exported, training, parameters, summary)
@@ -426,6 +443,17 @@ def _difference_error(run: Path, training: TrainingResult) -> float | None:
         if record["kind"] == "validation" and record["step"] == training.best_step:
             return record.get("neighbour_difference_error")
     return None
+
+
+def _other_losses(run: Path, training: TrainingResult) -> dict[str, dict[str, float]]:
+    """Return for each other corpus the loss before the first step and at the best one."""
+    losses: dict[str, dict[str, float]] = {}
+    for record in read_lines(run / "metrics.jsonl"):
+        if record["kind"] == "other":
+            found = losses.setdefault(record["name"], {"before": record["loss"]})
+            if record["step"] == training.best_step:
+                found["best"] = record["loss"]
+    return losses
 
 
 def versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ from helixlm.data.corpus.base import Corpus, open_corpus
 from helixlm.data.similarity.leaks import check_leaks
 from helixlm.data.windows import DROP_REASONS
 from helixlm.inference import LoadedModel, load, masked_probabilities
+from helixlm.models.heads import MaskedLM
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
 from helixlm.report.facts import (
@@ -85,9 +86,10 @@ def write_run_report(
     corpus_path = run / "corpus" if (run / "corpus").exists() else Path(summary["corpus"])
     corpus = open_corpus(corpus_path) if corpus_path.exists() else None
     if examples is None:
-        # Overlapping words spell each other: a hidden one is no question.
-        overlap = loaded.tokenizer.overlap_bp
-        examples = [] if corpus is None or overlap else [_window_example(loaded, corpus)]
+        # Overlapping words spell each other: a hidden one is no question. Nor does a model that
+        # predicts the next token fill one in.
+        fills_in = isinstance(loaded.model, MaskedLM) and not loaded.tokenizer.overlap_bp
+        examples = [_window_example(loaded, corpus)] if corpus is not None and fills_in else []
     report = RunReport(
         title=title or recipe.name,
         subtitle=subtitle or recipe.description,

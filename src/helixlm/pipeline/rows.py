@@ -76,14 +76,7 @@ def make_rows(
     Validation has rows of full length in random order, and all its tokens count alike.
     """
     config, seed = recipe.batches, recipe.seed
-    check = config.model_copy(
-        update={
-            "rows": recipe.train.micro_rows,
-            "order": "random",
-            "stages": (),
-            "softmask_weight": 1.0,
-        }
-    )
+    check = _validation_config(recipe)
     species = corpus.species_of_windows("train") if config.order == "ascending" else None
     stages = [(config.at_stage(stage), stage.steps) for stage in config.stages]
     if config.packing == "drawn":
@@ -119,6 +112,35 @@ def make_rows(
         plan(config),
         RowPlan(store.split("validation"), check, vocabulary, seed),
         [Stage(plan(settings), steps) for settings, steps in stages],
+    )
+
+
+def make_other_rows(
+    folder: Path,
+    recipe: Recipe,
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
+    report: Reporter,
+) -> Plan:
+    """Store the validation split of another corpus in a folder; return its rows."""
+    config, only = _validation_config(recipe), ["validation"]
+    if config.packing == "drawn":
+        letters = make_letters(corpus, tokenizer, folder, report, only)
+        return DrawnRows(letters.split("validation"), config, vocabulary, tokenizer, recipe.seed)
+    store = make_store(corpus, tokenizer, folder, report, only)
+    return RowPlan(store.split("validation"), config, vocabulary, recipe.seed)
+
+
+def _validation_config(recipe: Recipe) -> BatchConfig:
+    """Return how validation has its rows: of full length, in random order, weighed alike."""
+    return recipe.batches.model_copy(
+        update={
+            "rows": recipe.train.micro_rows,
+            "order": "random",
+            "stages": (),
+            "softmask_weight": 1.0,
+        }
     )
 
 

@@ -5,7 +5,7 @@ done; what it was made with stands in its manifest and is compared.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -143,9 +143,15 @@ def _check_origin(
     refuse_differences(output, pairs)
 
 
-def make_store(corpus: Corpus, tokenizer: Tokenizer, output: Path, report: Reporter) -> TokenStore:
-    """Encode every window of a corpus into a token store, or open the one that is there."""
-    splits = list(corpus.manifest.splits)
+def make_store(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    output: Path,
+    report: Reporter,
+    splits: Sequence[str] | None = None,
+) -> TokenStore:
+    """Encode every window of a corpus, or of some splits, into a store, or open the one there."""
+    splits = list(corpus.manifest.splits) if splits is None else splits
     total = sum(corpus.num_windows(split) for split in splits)
     _say_case(tokenizer)
     with report.stage("Encoding the corpus", total) as progress:
@@ -161,13 +167,17 @@ def make_store(corpus: Corpus, tokenizer: Tokenizer, output: Path, report: Repor
 
 
 def make_letters(
-    corpus: Corpus, tokenizer: Tokenizer, output: Path, report: Reporter
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    output: Path,
+    report: Reporter,
+    splits: Sequence[str] | None = None,
 ) -> LetterStore:
-    """Copy every window of a corpus into a letter store, or open the one that is there.
+    """Copy every window of a corpus, or of some splits, into a letter store, or open the one there.
 
     The tokenizer encodes what training draws; here it only tells what it makes of lower case.
     """
-    splits = list(corpus.manifest.splits)
+    splits = list(corpus.manifest.splits) if splits is None else splits
     total = sum(corpus.num_windows(split) for split in splits)
     _say_case(tokenizer)
     with report.stage("Copying the letters of the corpus", total) as progress:

@@ -176,6 +176,11 @@ class Recipe(BaseModel):
             )
         if self.masking is not None and self.model.family == "hyenadna":
             yield "model.family 'hyenadna' predicts the next token: set masking to null"
+        if self.model.family == "hyenadna" and self.batches.packing not in ("single", "drawn"):
+            yield (
+                f"batches.packing {self.batches.packing!r} puts several documents into a row, and "
+                "model.family 'hyenadna' would read them as one: set batches.packing to 'single'"
+            )
         if self.masking is not None and self.tokenizer is not None:
             problem = overlap_problem(self.masking, self.tokenizer.overlap_bp)
             if problem is not None:

@@ -251,6 +251,31 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
+def refuse_other_identity(checkpoint: Checkpoint, identity: Mapping[str, str]) -> None:
+    """Refuse a checkpoint of a run that was made of something else.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Its state holds the `identity` of its run.
+    identity : mapping of str to str
+        Hashes of what this run is made of (recipe, corpus, tokenizer).
+
+    Raises
+    ------
+    StateError
+        If one differs.
+    """
+    for key, expected in identity.items():
+        found = checkpoint.state["identity"].get(key)
+        if found != expected:
+            raise StateError(
+                f"{checkpoint.path}: written with another {key} (sha256 {str(found)[:12]}, "
+                f"expected {expected[:12]}): choose another output folder, or give the settings "
+                "of that run"
+            )
+
+
 def remove_old(folder: Path, *, newest_step: int, keep: int, best_step: int | None) -> None:
     """Delete all checkpoints but the newest `keep` and the best one; clear half-written ones.
 

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from numpy.typing import NDArray
 from torch import nn
 
 from helixlm.errors import StateError, require
@@ -35,6 +36,7 @@ from helixlm.train.checkpoint import (
     checkpoint_name,
     latest_checkpoint,
     load_checkpoint,
+    refuse_other_identity,
     remove_old,
     save_checkpoint,
 )
@@ -48,6 +50,7 @@ from helixlm.train.result import TrainingResult
 from helixlm.train.signals import StopSignal, leave_signals_to_the_loop
 from helixlm.train.stream import TrainingStream
 from helixlm.train.throughput import Peak
+from helixlm.train.validation import score, sum_losses, validation_batches
 
 logger = logging.getLogger(__name__)
 
@@ -57,15 +60,6 @@ Progress = Callable[[int, int, dict[str, Any]], None]
 
 class NonFiniteError(StateError):
     """The loss or the gradient is not a number: training stopped before the update."""
-
-
-def _num_shapes(train: Plan, stages: Sequence[Stage], masking: MaskingConfig | None) -> int:
-    """Return how many shapes the batches of a run have at most."""
-    lengths = 0
-    for config in (train.config, *(stage.plan.config for stage in stages)):
-        multiple = config.pad_multiple
-        lengths += 1 if multiple is None else math.ceil(config.row_tokens / multiple)
-    return lengths * (1 if masking is None else 1 + len(masking.rate_changes))
 
 
 def seed_of_pass(seed: int, step: int, micro: int, rank: int) -> int:
@@ -99,6 +93,7 @@ def fit(
     stages: Sequence[Stage] = (),
     dropout: RowDropout | None = None,
     start: Checkpoint | None = None,
+    others: Mapping[str, Plan] | None = None,
     device: str | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -130,6 +125,8 @@ def fit(
     start : Checkpoint, optional
         Of another run, that this one goes on with: its weights, moments and step; whatever it was
         made of. None: step 0.
+    others : mapping of str to Plan, optional
+        More rows to validate on, by name; they change nothing in training.
     device : str, optional
         "cpu" or "cuda"; by default CUDA if there is one.
     progress : callable, optional
@@ -174,6 +171,7 @@ def fit(
         stages=stages,
         dropout=dropout,
         start=start,
+        others=others or {},
     )
     with torch.random.fork_rng(), StopSignal() as stop:
         run.resume()
@@ -199,6 +197,7 @@ class _Run:
         stages: Sequence[Stage],
         dropout: RowDropout | None,
         start: Checkpoint | None,
+        others: Mapping[str, Plan],
     ) -> None:
         self.accelerator, self.bare, self.config = accelerator, model, config
         self.seed, self.output, self.identity = seed, output, identity
@@ -211,8 +210,6 @@ class _Run:
             weight_decay=config.weight_decay,
         )
         self.model = accelerator.prepare_model(model)
-        if config.compile:
-            compile_layers(model.encoder.layers, num_shapes=_num_shapes(train, stages, masking))
         rank, world_size = accelerator.process_index, accelerator.num_processes
         self.stream = TrainingStream(
             train,
@@ -224,13 +221,13 @@ class _Run:
             dropout=dropout,
             stages=stages,
         )
-        if masking is not None:  # What is compared over steps has one rate.
-            masking = masking.model_copy(update={"rate_changes": ()})
-        check = TrainingStream(
-            validation, masking, seed=seed, micro_rows=config.micro_rows, purpose="validation"
+        if config.compile:
+            compile_layers(model.encoder.layers, num_shapes=self.stream.num_shapes)
+        self.checks, *more = (
+            validation_batches(plan, masking, seed=seed, num_rows=config.validation_rows)
+            for plan in (validation, *others.values())
         )
-        count = max(1, min(config.validation_rows, validation.num_rows) // validation.config.rows)
-        self.checks = [check[number] for number in range(count)]
+        self.others = dict(zip(others, more, strict=True))
         if not sum(batch.num_masked for batch in self.checks):
             raise StateError(
                 "validation: no token was masked, so there is nothing to score: "
@@ -257,13 +254,7 @@ class _Run:
             logger.info("going on at step %d of another run", self.step)
         if found is not None:
             state = found.state
-            for key, expected in self.identity.items():
-                if state["identity"].get(key) != expected:
-                    raise StateError(
-                        f"{found.path}: written with another {key} (sha256 "
-                        f"{str(state['identity'].get(key))[:12]}, expected {expected[:12]}): "
-                        f"choose another output folder, or give the settings of that run"
-                    )
+            refuse_other_identity(found, self.identity)
             self._take(found)
             self.saved_step = found.step
             self.best_step = state["best_step"]
@@ -338,10 +329,11 @@ class _Run:
         )
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
         self.peak = Peak(self.accelerator.device, dtype)
-        self._start_trackers()
+        if config.track:
+            self.accelerator.init_trackers("helixlm")
         newest: dict[str, Any] = {}
         if self.step == self.first_step:
-            self.loss_before = self._log(self._validate())["loss"]
+            self.loss_before = self._validate()["loss"]
         timed: list[tuple[float, float, float]] = []
         started = self.step
         begin = time.perf_counter()
@@ -360,7 +352,7 @@ class _Run:
                 self.window = StepSums()
                 timed.clear()
             if last or self.step % config.validate_every == 0:
-                self._log(self._validate())
+                self._validate()
             if progress is not None:
                 progress(self.step, config.steps, newest)
             stopping = stop.name is not None  # Asked once: a signal may come while saving.
@@ -448,42 +440,42 @@ class _Run:
         every = torch.tensor(own, dtype=torch.float64, device=self.accelerator.device)
         return StepCounts(*self.accelerator.reduce(every).tolist())
 
-    @torch.no_grad()
     def _validate(self) -> dict[str, Any]:
-        """Score the validation rows and remember the best step."""
-        self.model.eval()
-        device = self.accelerator.device
-        sums_N2 = torch.zeros(len(self.checks), 2, dtype=torch.float64, device=device)
-        first, stride = self.accelerator.process_index, self.accelerator.num_processes
-        for number in range(first, len(self.checks), stride):
-            for micro in self.checks[number].micro:
-                found = masked_loss(self.bare, micro.to(device), self.config.precision)
-                sums_N2[number] += torch.stack(found).double()
-        if self.accelerator.num_processes > 1:
-            sums_N2 = self.accelerator.reduce(sums_N2)
-        losses_N, correct_N = sums_N2.cpu().numpy().T
+        """Score the validation rows, remember the best step, and write what was found."""
+        losses_N, correct_N = self._sum_losses(self.checks)
+        found = score(self.checks, losses_N, correct_N)
+        if self.step > self.first_step and found["loss"] < self.best_loss:
+            self.best_step, self.best_loss = self.step, found["loss"]
+        record = {"kind": "validation", "step": self.step, **found}
         masked_N = np.array([batch.num_masked for batch in self.checks])
-        masked, loss_sum = int(masked_N.sum()), float(losses_N.sum())
-        masked_bp = sum(batch.masked_bp for batch in self.checks)
-        loss = loss_sum / masked
-        if self.step > self.first_step and loss < self.best_loss:
-            self.best_step, self.best_loss = self.step, loss
-        record = {
-            "kind": "validation",
-            "step": self.step,
-            "loss": loss,
-            "accuracy": float(correct_N.sum()) / masked,
-            "bits_per_base": loss_sum / math.log(2) / max(1, masked_bp),
-            "masked_tokens": masked,
-        }
-        for name, score in zip(("unigram", "neighbour"), self.baselines[:2], strict=True):
-            record[f"{name}_loss"] = score.loss
-            record[f"{name}_accuracy"] = score.accuracy
-            record[f"{name}_bits_per_base"] = score.bits_per_base
+        for name, counted in zip(("unigram", "neighbour"), self.baselines[:2], strict=True):
+            record[f"{name}_loss"] = counted.loss
+            record[f"{name}_accuracy"] = counted.accuracy
+            record[f"{name}_bits_per_base"] = counted.bits_per_base
             record[f"{name}_difference_error"] = standard_error(
-                losses_N, np.array(score.batch_losses), masked_N
+                losses_N, np.array(counted.batch_losses), masked_N
             )
+        self._log(record)
+        for name, checks in self.others.items():
+            other = score(checks, *self._sum_losses(checks))
+            self._log({"kind": "other", "step": self.step, "name": name, **other})
         return record
+
+    def _sum_losses(self, checks: list[StepBatch]) -> NDArray[np.float64]:
+        """Return losses and right predictions of batches, (2, N), from all devices."""
+        self.model.eval()
+        accelerator = self.accelerator
+        sums_N2 = sum_losses(
+            self.bare,
+            checks,
+            accelerator.device,
+            self.config.precision,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+        )
+        if accelerator.num_processes > 1:
+            sums_N2 = accelerator.reduce(sums_N2)
+        return np.asarray(sums_N2.cpu().numpy().T)
 
     def _train_record(
         self, rate: float, norm: float, steps: list[tuple[float, float, float]]
@@ -504,10 +496,6 @@ class _Run:
             "mfu": self.peak.share(sum(s[1] for s in steps) / took / devices) if took else None,
             "seconds": self.seconds,
         }
-
-    def _start_trackers(self) -> None:
-        if self.config.track:
-            self.accelerator.init_trackers("helixlm")
 
     def _log(self, record: dict[str, Any]) -> dict[str, Any]:
         """Write a record to metrics.jsonl and to the trackers; return it."""

@@ -30,7 +30,7 @@ def softmasked(tokenizer: Tokenizer, ids: NDArray[np.integer], sequence: str) ->
     --------
     >>> from helixlm.tokenizers.kmer import nt_tokenizer
     >>> nt = nt_tokenizer(2)
-    >>> softmasked(nt, nt.encode("ACGTACgtgtgtAcgTAa"), "ACGTACgtgtgtAcgTAa").tolist()
+    >>> softmasked(nt, nt.encode("ACGTACGTGTGTACGTAA"), "ACGTACgtgtgtAcgTAa").tolist()
     [False, True, True]
     """
     starts, ends = _borders(tokenizer, ids, sequence)

@@ -101,6 +101,17 @@ class TrainingStream(torch.utils.data.Dataset[StepBatch]):
         self._asked_V = ~np.isin(np.arange(plan.vocabulary.size), plan.vocabulary.special)
         self._order: tuple[tuple[int, int], NDArray[np.int64]] | None = None
 
+    @property
+    def num_shapes(self) -> int:
+        """How many shapes the batches have at most: lengths of rows times masking rates."""
+        lengths = 0
+        for phase in self._phases:
+            multiple = phase.plan.config.pad_multiple
+            row_tokens = phase.plan.config.row_tokens
+            lengths += 1 if multiple is None else -(-row_tokens // multiple)
+        changes = () if self._masker is None else self._masker.config.rate_changes
+        return lengths * (1 + len(changes))
+
     def epochs(self, step: int) -> float:
         """Return how often the rows were gone through before a step, in all phases together."""
         ends = [phase.first_step for phase in self._phases[1:]] + [step]
