@@ -16,6 +16,10 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 import helixlm
 from helixlm.data.hub import HubError
 from helixlm.errors import InputError, StateError
+from helixlm.models.heads import CausalLM
+from helixlm.models.hf import save_model
+from helixlm.models.hyena_config import HyenaConfig
+from helixlm.models.init import initialise
 from helixlm.pipeline.hub_model import push_model
 from helixlm.recipes.load import load_recipe
 from helixlm.report.numerals import count
@@ -134,6 +138,28 @@ def test_a_published_model_of_our_own_class(hub, published):
     batch = AutoTokenizer.from_pretrained(NAME)("ACGTTGACAT", return_tensors="pt")
     expected = helixlm.load(published).model(batch["input_ids"])
     torch.testing.assert_close(model(**batch).logits, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_hyenadna_is_read_by_helixlm_alone(hub, tmp_path):
+    """Its tokenizer is published as code, so that the folder has none; it is made."""
+    config = HyenaConfig(
+        vocab_size=16, hidden_size=8, num_layers=2, intermediate_size=32, max_positions=20
+    )
+    model = CausalLM(config)
+    initialise(model, config, torch.Generator().manual_seed(1))
+    save_model(model, tmp_path / "hyena")
+    done = helixlm.convert("hyena", "converted")
+    assert (done.class_name, done.home) == ("HyenaDNAForCausalLM", None)
+    push_model("hyena", NAME)
+    card = ModelCard(hub.models[NAME].files["README.md"].decode())
+    assert (card.data.library_name, card.data.pipeline_tag) == ("helixlm", None)
+    assert "It predicts each token of DNA from those before it. A HyenaDNA of" in card.text
+    assert f'helixlm.load("{NAME}")' in card.text
+    assert "transformers" not in card.text
+    there = helixlm.load(NAME)
+    assert there.tokenizer.encode("ACGTN").tolist() == [7, 8, 9, 10, 11]
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(there.model.state_dict()[name], tensor), name
 
 
 def test_push_to_hub_of_transformers_gives_the_same_model(hub, published):

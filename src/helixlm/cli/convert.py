@@ -22,12 +22,15 @@ def convert(
 
     done = run_convert(model, output)
     task = done.class_name[done.class_name.index("For") :]
-    needs = "" if done.is_stock else "import helixlm; "
+    needs = "import helixlm; " if done.home == "helixlm" else ""
+    how = f'{needs}transformers.AutoModel{task}.from_pretrained("{output}")'
+    if done.home is None:
+        how = f'helixlm.load("{output}")'
     further = f"predict {output} --input sequences.fa -o predicted.csv"
-    if task == "ForMaskedLM":
+    if task != "ForSequenceClassification":
         further = f"finetune {output} --train train.csv --test test.csv -o tuned"
     typer.echo(
         f"Wrote {output}: {done.num_parameters:,} parameters, as {done.class_name}\n"
-        f'Load it: {needs}transformers.AutoModel{task}.from_pretrained("{output}")\n'
+        f"Load it: {how}\n"
         f"Next: helixlm {further}"
     )

@@ -11,7 +11,9 @@ from helixlm.errors import InputError, StateError
 from helixlm.models.convert import Model
 from helixlm.models.heads import SequenceClassifier
 from helixlm.models.hf import CONFIG_FILE, find_folder, load_model
+from helixlm.models.hyena_config import HyenaConfig
 from helixlm.tokenizers.base import Tokenizer
+from helixlm.tokenizers.char import hyenadna_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
 
 NO_LIMIT = 1 << 31
@@ -60,7 +62,7 @@ def load(model: str | Path) -> LoadedModel:
     """
     folder = _model_folder(model)
     network = load_model(folder).eval()
-    tokenizer = load_tokenizer(folder)
+    tokenizer = _tokenizer_of(folder, network)
     if _makes_ids_from(tokenizer, network.config.vocab_size):
         raise InputError(
             f"{folder}: the tokenizer has {len(tokenizer.tokens)} tokens, the model "
@@ -69,6 +71,15 @@ def load(model: str | Path) -> LoadedModel:
     if isinstance(network, SequenceClassifier):
         return LoadedModel(network, tokenizer, "classifier", network.labels, folder)
     return LoadedModel(network, tokenizer, "masked", (), folder)
+
+
+def _tokenizer_of(folder: Path, network: Model) -> Tokenizer:
+    """Read the tokenizer of a model, or make HyenaDNA's, which is published as code alone."""
+    names = ("tokenizer.json", "vocab.txt", "vocab.json")
+    config = network.config
+    if isinstance(config, HyenaConfig) and not any((folder / name).exists() for name in names):
+        return hyenadna_tokenizer(max_tokens=config.max_tokens)
+    return load_tokenizer(folder)
 
 
 def _makes_ids_from(tokenizer: Tokenizer, rows: int) -> bool:

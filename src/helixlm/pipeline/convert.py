@@ -5,7 +5,7 @@ classes builds the same model, and with helixlm imported elsewhere.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from helixlm.data.folder import new_folder, refuse_existing
 from helixlm.inference import load
@@ -18,9 +18,10 @@ class Converted(NamedTuple):
 
     path: Path
     class_name: str
-    """The class that transformers builds it as."""
-    is_stock: bool
-    """Whether that is a class of transformers itself."""
+    """The class that config.json names."""
+    home: Literal["transformers", "helixlm", None]
+    """What has that class: transformers itself, or helixlm for transformers; None for HyenaDNA,
+    which only `load` reads."""
     num_parameters: int
     """Trained values, shared ones counted once."""
 
@@ -59,6 +60,6 @@ def convert(model: str | Path, output: str | Path) -> Converted:
     return Converted(
         Path(output),
         class_name(config.family, head_of(loaded.model)),
-        config.family != "helixlm",
+        {"helixlm": "helixlm", "hyenadna": None}.get(config.family, "transformers"),
         sum(parameter.numel() for parameter in loaded.model.parameters()),
     )

@@ -103,7 +103,7 @@ def gather_facts(loaded: LoadedModel, done: Converted) -> ModelFacts:
         labels=loaded.labels,
         tokenizer_kind=loaded.tokenizer.kind,
         num_tokens=loaded.tokenizer.vocab_size,
-        needs_import=not done.is_stock or loaded.tokenizer.overlap_bp > 0,
+        home="helixlm" if loaded.tokenizer.overlap_bp else done.home,
         recipe=recipe,
         pretraining=pretraining,
         corpus=_corpus(run, pretraining),

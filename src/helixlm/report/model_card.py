@@ -7,7 +7,7 @@ to be so.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from helixlm.data.corpus.base import CorpusManifest
 from helixlm.data.corpus.tally import total
@@ -16,6 +16,7 @@ from helixlm.models.hyena_config import HyenaConfig
 from helixlm.report.card import TAGS, cell, held_out_in_words, to_yaml
 from helixlm.report.corpus import in_words
 from helixlm.report.html import environment
+from helixlm.report.numerals import count
 
 POSITIONS = {
     "learned": "learned positions",
@@ -42,8 +43,8 @@ class ModelFacts:
     """`Tokenizer.kind`."""
     num_tokens: int
     """Entries of the vocabulary."""
-    needs_import: bool
-    """Whether transformers needs helixlm to read the model, or raw sequences."""
+    home: Literal["transformers", "helixlm", None]
+    """What reads it: transformers alone, transformers with helixlm imported, or helixlm alone."""
     recipe: str = ""
     """recipe.yaml of the pretraining run; empty if it is not known."""
     pretraining: Mapping[str, Any] = field(default_factory=dict)
@@ -80,21 +81,16 @@ def render_model_card(facts: ModelFacts, name: str, *, licence: str | None = Non
     card = environment().overlay(autoescape=False)
     card.filters["cell"] = cell
     manifest = facts.corpus
-    if isinstance(facts.config, HyenaConfig):
-        positions, activation = "long convolutions, whose filters know distances", "GELU"
-    else:
-        positions = POSITIONS[facts.config.positions]
-        activation = ACTIVATIONS[facts.config.activation]
     text = card.get_template("model_card.md.j2").render(
         front_matter=to_yaml(_front_matter(facts, licence)),
         title=_title(facts, name),
         name=name,
         facts=facts,
         config=facts.config,
-        positions=positions,
-        activation=activation,
+        shape=_shape(facts),
         tokens=TOKENS[facts.tokenizer_kind],
         auto=f"AutoModel{facts.class_name[facts.class_name.index('For') :]}",
+        predicts=_predicts(facts),
         manifest=manifest,
         words=None if manifest is None else in_words(manifest),
         held_out=None if manifest is None else held_out_in_words(manifest),
@@ -114,10 +110,42 @@ def _title(facts: ModelFacts, name: str) -> str:
     return f"A language model of DNA{f', by the recipe {recipe}' if recipe else ''}"
 
 
+def _predicts(facts: ModelFacts) -> str:
+    if facts.labels:
+        return f"It gives a sequence one of {len(facts.labels)} labels: " + ", ".join(
+            map(cell, facts.labels)
+        )
+    is_causal = isinstance(facts.config, HyenaConfig)
+    return (
+        "It predicts each token of DNA from those before it"
+        if is_causal
+        else "It predicts tokens of DNA that are hidden from it"
+    )
+
+
+def _shape(facts: ModelFacts) -> str:
+    """Say in a sentence what a model is built of."""
+    config, size = facts.config, count(facts.num_parameters)
+    layers = f"{config.num_layers} layers of width {config.hidden_size}"
+    if isinstance(config, HyenaConfig):
+        return (
+            f"A HyenaDNA of {size} parameters: {layers}, long convolutions, GELU of width "
+            f"{config.intermediate_size}"
+        )
+    norm = "before" if config.norm == "pre" else "after"
+    return (
+        f"A bidirectional transformer encoder of {size} parameters: {layers} with "
+        f"{config.num_heads} heads, {ACTIVATIONS[config.activation]} of width "
+        f"{config.intermediate_size}, {POSITIONS[config.positions]}, LayerNorm {norm} each part"
+    )
+
+
 def _front_matter(facts: ModelFacts, licence: str | None) -> dict[str, Any]:
+    task = "text-classification" if facts.labels else "fill-mask"
+    in_transformers = facts.home is not None
     return {
-        "library_name": "transformers",
+        "library_name": "transformers" if in_transformers else "helixlm",
         **({"license": licence} if licence else {}),
-        "pipeline_tag": "text-classification" if facts.labels else "fill-mask",
+        **({"pipeline_tag": task} if in_transformers else {}),
         "tags": list(TAGS),
     }
