@@ -152,7 +152,7 @@ def pretrain(
         resolved = _as_cut(resolved, open_corpus(corpus), overrides)
     if resolved.model is None and resolved.start is None:
         raise InputError(
-            f"recipe {resolved.name!r} has no model yet: it ends with the corpus and its tokenizer "
+            f"recipe {resolved.name!r} has no model: it ends with the corpus and its tokenizer "
             f"(helixlm prepare --recipe {resolved.name}); take another recipe to train on such a "
             "corpus (--corpus), or give a model (--set model.hidden_size=256)"
         )

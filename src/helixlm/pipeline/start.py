@@ -111,11 +111,11 @@ def _check(
             f"batches.row_tokens {recipe.batches.row_tokens} is over the {most} tokens that this "
             f"model has positions for: set batches.row_tokens to at most {most}"
         )
-    if isinstance(model, CausalLM) != (recipe.masking is None):
+    if isinstance(model, CausalLM) and recipe.masking is not None:
+        problems.append("this model predicts the next token: set masking to null")
+    elif recipe.masking is None and not isinstance(model, CausalLM):
         problems.append(
-            "this model predicts the next token: set masking to null"
-            if isinstance(model, CausalLM)
-            else "masking null asks for the next token, which this model sees: give masking.rate"
+            "masking null asks each token for the next, and this model sees it: give masking.rate"
         )
     elif recipe.masking is not None:
         problem = overlap_problem(recipe.masking, tokenizer.overlap_bp)
