@@ -27,17 +27,12 @@ from helixlm.models.convert import from_hf
 from helixlm.models.encoder import compile_layers
 from helixlm.models.heads import MaskedLM
 from helixlm.rng import CounterRng
-from helixlm.train.batches import (
-    BatchConfig,
-    MicroBatch,
-    RowPlan,
-    StepBatch,
-    TrainingStream,
-    Vocabulary,
-)
+from helixlm.train.batches import BatchConfig, MicroBatch, StepBatch, Vocabulary
 from helixlm.train.loss import masked_loss
 from helixlm.train.masking import MaskingConfig
 from helixlm.train.optim import build_optimizer
+from helixlm.train.packing import RowPlan
+from helixlm.train.stream import TrainingStream
 from helixlm.train.throughput import measure_peak, training_flops
 
 ROW_TOKENS = 512

@@ -16,18 +16,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from helixlm.data.corpus.base import Corpus, open_corpus
 from helixlm.data.formats.fasta import iter_chunks
 from helixlm.data.windows import TinyDnabertWindows, Window
 from helixlm.inference import LoadedModel, load, masked_probabilities
+from helixlm.pipeline.stages import vocabulary_of
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe_train import every_nth
 from helixlm.tokenizers.report import TokenizerReport, tokenizer_report
-from helixlm.train.masking import mask_row
+from helixlm.train.masking import Masker
 
 ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"(<!-- demo:(\w+) -->)(.*?)(<!-- /demo -->)", re.DOTALL)
@@ -157,18 +156,12 @@ def _masked(demo: Demo) -> str:
     """Show a draw in which all three kinds of hidden token occur."""
     tokenizer = demo.loaded.tokenizer
     ids = tokenizer.encode(demo.window.sequence)[:SHOWN_TOKENS]
-    regular = np.setdiff1d(np.arange(tokenizer.vocab_size), tokenizer.special_ids)
-    mask = tokenizer.special.mask
+    mask, masking = tokenizer.special.mask, demo.recipe.masking
     assert mask is not None, "the demo has a mask token"
+    assert masking is not None, "the demo hides tokens"
+    masker = Masker(masking, vocabulary_of(tokenizer))
     for draw in range(100_000):
-        row = mask_row(
-            ids,
-            np.ones(len(ids), dtype=np.bool_),
-            CounterRng("tutorial", draw),
-            config=demo.recipe.masking,
-            mask_id=mask,
-            random_ids=regular,
-        )
+        row = masker.mask(ids, CounterRng("tutorial", draw), rate=masking.rate)
         changed = {int(i): int(row.shown_L[i]) for i in row.hidden_K}
         kinds = [
             "mask" if shown == mask else "same" if shown == ids[i] else "other"

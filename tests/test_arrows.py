@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 LAYERS = [
-    "errors jit rng version",
+    "errors jit registration rng version",
     "compute files seq",
     "data tokenizers models",
     "train inference",

@@ -2,18 +2,21 @@
 
 The verbs of the command line are functions here, with the same names for the same arguments:
 `simulate`, `download`, `prepare`, `push_corpus`, `fetch_corpus`, `train_tokenizer`, `pretrain`,
-`finetune`, `compare`, `predict`, `demo`; `load` returns a model and its tokenizer, `load_recipe` a
-configuration. Importing this package is fast: torch and the other heavy libraries are imported when
-a function that needs them is first used.
+`finetune`, `compare`, `predict`, `convert`, `push_model`, `profile`, `demo`; `load` returns a model
+and its tokenizer, `load_recipe` a configuration. transformers finds our models in its Auto classes
+once this package is imported. Importing it is fast: torch and the other heavy libraries are
+imported when a function that needs them is first used.
 """
 
 import importlib
 from typing import Any
 
+from helixlm.registration import register
 from helixlm.version import __version__
 
 _HOMES = {
     "compare": "helixlm.tasks.compare",
+    "convert": "helixlm.pipeline.convert",
     "demo": "helixlm.pipeline.demo",
     "download": "helixlm.data.download",
     "fetch_corpus": "helixlm.data.hub",
@@ -24,7 +27,9 @@ _HOMES = {
     "predict": "helixlm.inference",
     "prepare": "helixlm.pipeline.prepare",
     "pretrain": "helixlm.pipeline.pretrain",
+    "profile": "helixlm.pipeline.profile",
     "push_corpus": "helixlm.pipeline.hub",
+    "push_model": "helixlm.pipeline.hub_model",
     "simulate": "helixlm.data.simulate",
     "train_tokenizer": "helixlm.pipeline.prepare",
 }
@@ -40,3 +45,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+register()

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from tests.models.published import publish
 from tests.pipeline.hub_server import only_hub
 
 from helixlm.data.corpus.base import open_corpus
@@ -11,6 +12,7 @@ from helixlm.data.simulate import simulate, small_config
 from helixlm.data.store import open_store
 from helixlm.pipeline.prepare import prepare
 from helixlm.tokenizers.hf import load_tokenizer
+from helixlm.tokenizers.kmer import nt_vocabulary
 
 # Of huggingface_hub's own upload.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -51,6 +53,21 @@ def test_push(helixlm, hub, corpus):
     assert b"license: mit" in hub.datasets["alba/w"].files["README.md"]
     _, out, _ = helixlm("push", corpus, "alba/w", "--private", "--license", "mit")
     assert f"0 file(s) sent, 0 deleted, revision {revision[:12]}" in out
+
+
+def test_push_a_model(helixlm, hub, tmp_path):
+    publish("nt-v2", tmp_path / "nt", vocab_size=4107)
+    (tmp_path / "nt" / "vocab.txt").write_text("\n".join(nt_vocabulary(2)))
+    status, out, err = helixlm("push", "nt", "alba/m", "--private", "--license", "mit")
+    assert status == 0, err
+    revision = hub.models["alba/m"].refs["main"]
+    assert out.splitlines() == [
+        f"Wrote {hub.url}/alba/m: 5 file(s) sent, 0 deleted, revision {revision[:12]}",
+        'Load it: helixlm.load("alba/m")',
+        f"Next: open {hub.url}/alba/m and complete its card",
+    ]
+    assert hub.models["alba/m"].private
+    assert b"license: mit" in hub.models["alba/m"].files["README.md"]
 
 
 def test_a_tokenizer_from_the_hub_is_that_from_the_folder(helixlm, hub, corpus):

@@ -26,7 +26,12 @@ from helixlm.recipes.load import list_recipes, load_recipe
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "helixlm"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "systems").glob("*.md")),
+]
 TINY = [
     "train.steps=6", "train.warmup_steps=1", "train.log_every=2", "train.validate_every=3",
     "train.validation_rows=16", "train.checkpoint_every=3", "train.compile=false",
@@ -132,10 +137,16 @@ def test_tokenizers_page_runs(tmp_path, monkeypatch):
     assert run_code(ROOT / "docs" / "tokenizers.md")["tokenizer"].kind == "kmer"
 
 
+def test_models_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_code(ROOT / "docs" / "models.md")["output"].loss > 0
+
+
 def test_no_other_page_has_code_that_is_not_run():
     having = {page_id(page) for page in PAGES if blocks(page, "python")}
     assert having == {
         "README.md",
+        "docs/models.md",
         "docs/pretrain-your-genome.md",
         "docs/python.md",
         "docs/tokenizers.md",

@@ -8,6 +8,12 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
+    EsmConfig,
+    EsmForMaskedLM,
+    EsmForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForMaskedLM,
+    ModernBertForSequenceClassification,
     PreTrainedModel,
     RobertaConfig,
     RobertaForMaskedLM,
@@ -21,15 +27,45 @@ CLASSES = {
     ("bert", "masked"): (BertConfig, BertForMaskedLM),
     ("roberta", "sequence"): (RobertaConfig, RobertaForSequenceClassification),
     ("bert", "sequence"): (BertConfig, BertForSequenceClassification),
+    ("esm", "masked"): (EsmConfig, EsmForMaskedLM),
+    ("esm", "sequence"): (EsmConfig, EsmForSequenceClassification),
+    ("modernbert", "masked"): (ModernBertConfig, ModernBertForMaskedLM),
+    ("modernbert", "sequence"): (ModernBertConfig, ModernBertForSequenceClassification),
+}
+ONLY = {
+    "esm": {"pad_token_id": 1, "mask_token_id": 4},
+    # Layers 0 and 2 see everything, 1 sees three tokens on each side.
+    "modernbert": {
+        "pad_token_id": 1,
+        "num_hidden_layers": 3,
+        "global_attn_every_n_layers": 2,
+        "local_attention": 6,
+    },
+}
+OURS = {
+    "esm": {"norm": "pre", "type_vocab_size": 0, "embedding_norm": False, "tied_decoder": False},
+    "modernbert": {
+        "positions": "rotary",
+        "norm": "pre",
+        "first_norm": False,
+        "activation": "geglu",
+        "type_vocab_size": 0,
+        "global_every": 2,
+        "window": 3,
+        "rotary_base": 160_000.0,
+        "norm_bias": False,
+        "head_bias": False,
+    },
+    "helixlm": {"positions": "alibi", "activation": "swiglu", "norm": "pre", "pooling": "mean"},
 }
 
 
 @pytest.fixture
 def tiny_config() -> Callable[..., EncoderConfig]:
-    """Make a configuration with 2 layers, 3 heads and 37 tokens."""
+    """Make a configuration with 2 layers, 3 heads and 37 tokens; "helixlm" has no stock class."""
 
     def make(family: str = "roberta", **changes) -> EncoderConfig:
-        pad = 1 if family == "roberta" else 0
+        pad = 0 if family == "bert" else 1
         return EncoderConfig(
             **{
                 "family": family,
@@ -42,6 +78,7 @@ def tiny_config() -> Callable[..., EncoderConfig]:
                 "pad_token_id": pad,
                 "hidden_dropout": 0.0,
                 "attention_dropout": 0.0,
+                **OURS.get(family, {}),
                 **changes,
             }
         )
@@ -66,6 +103,7 @@ def tiny_hf() -> Callable[..., PreTrainedModel]:
                 "hidden_dropout_prob": 0.0,
                 "attention_probs_dropout_prob": 0.0,
                 "num_labels": 3,
+                **ONLY.get(family, {}),
                 **changes,
             }
         )

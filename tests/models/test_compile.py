@@ -94,7 +94,7 @@ def test_one_graph_for_all_steps(make, bf16):
 @pytest.mark.parametrize("bf16", [False, True])
 def test_layers_compiled_one_by_one_as_training_does(make, bf16):
     model, plain = make(0.1, num_layers=3), make(0.1, num_layers=3)
-    compile_layers(model.encoder)
+    compile_layers(model.encoder.layers)
     graphs = []
 
     def backend(graph, inputs):
@@ -128,3 +128,15 @@ def test_the_global_generator_seeds_where_the_caller_does_not(make):
 def test_generated_code(make, two_threads):
     # Two dozen kernels are compiled: 40 s of processor time the first time, 10 s from the cache.
     compile_and_compare(make(0.1), "inductor", bf16=False, atol=1e-5)
+
+
+def test_every_shape_may_be_compiled(tiny_config, monkeypatch):
+    """torch.compile gives a function up after `recompile_limit` compilations, almost silently."""
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)
+    encoder = MaskedLM(tiny_config()).encoder
+    compile_layers(encoder.layers)
+    assert torch._dynamo.config.recompile_limit == 8
+    compile_layers(encoder.layers, num_shapes=6)
+    assert torch._dynamo.config.recompile_limit == 48
+    compile_layers(encoder.layers, num_shapes=2)
+    assert torch._dynamo.config.recompile_limit == 48

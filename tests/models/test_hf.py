@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import pickle
 import resource
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from helixlm.models.heads import MaskedLM, SequenceClassifier
@@ -24,8 +27,16 @@ from helixlm.models.hf import (
     save_model,
 )
 from helixlm.models.init import initialise
+from helixlm.models.weights import read_weights
 
-HEADS = [(f, h) for f in ("roberta", "bert") for h in ("masked", "sequence")]
+STOCK = ("roberta", "bert", "esm", "modernbert")
+EXACTLY = {  # the models of `tiny_hf`
+    "esm": {"tied_decoder": True},
+    "modernbert": {
+        "num_layers": 3, "attention_bias": False, "up_bias": False, "down_bias": False
+    },
+}  # fmt: skip
+HEADS = [(f, h) for f in STOCK for h in ("masked", "sequence")]
 IDS = torch.randint(4, 37, (2, 11), generator=torch.Generator().manual_seed(1))
 
 
@@ -67,18 +78,25 @@ def test_written_and_read(make, tmp_path, family, head):
 
 @pytest.mark.parametrize(("family", "head"), HEADS)
 def test_the_files_hold_what_transformers_writes(make, tiny_hf, tmp_path, family, head):
-    ours = save_model(make(family, head), tmp_path / "ours")
+    ours = save_model(make(family, head, **EXACTLY.get(family, {})), tmp_path / "ours")
     hf_model = tiny_hf(family, head)
     hf_model.save_pretrained(tmp_path / "theirs")
     weights = [load_file(f / "model.safetensors") for f in (ours, tmp_path / "theirs")]
+    # transformers 5 writes LayerNorms of ESM as TensorFlow did, and reads both.
+    weights[1] = {
+        name.replace("Norm.gamma", "Norm.weight").replace("Norm.beta", "Norm.bias"): tensor
+        for name, tensor in weights[1].items()
+    }
     assert weights[0].keys() == weights[1].keys()
     for name, tensor in weights[0].items():
         assert (tensor.shape, tensor.dtype) == (weights[1][name].shape, weights[1][name].dtype)
-    settings = [json.loads((f / "config.json").read_text()) for f in (ours, tmp_path / "theirs")]
-    fixed = ("architectures", "model_type", "dtype", "hidden_act", "tie_word_embeddings")
+    written = [json.loads((f / "config.json").read_text()) for f in (ours, tmp_path / "theirs")]
+    fixed = ("architectures", "model_type", "dtype", "tie_word_embeddings")
     for name in fixed:
-        assert settings[0][name] == settings[1][name]
-    assert settings[0].keys() - settings[1].keys() <= {"problem_type", "helixlm_initialisation"}
+        assert written[0][name] == written[1][name]
+    if family in ("roberta", "bert"):
+        more = {"problem_type", "helixlm_initialisation", "position_embedding_type"}
+        assert written[0].keys() - written[1].keys() <= more
     expected = hf_model(input_ids=IDS).logits
     torch.testing.assert_close(load_model(tmp_path / "theirs")(IDS), expected, rtol=0, atol=1e-5)
 
@@ -89,7 +107,7 @@ sys.modules["helixlm"] = None
 import torch, transformers
 from safetensors.torch import load_file, save_file
 root, ids = sys.argv[1], load_file(sys.argv[1] + "/ids.safetensors")["ids"]
-for name in ("roberta-masked", "bert-masked", "roberta-sequence", "bert-sequence"):
+for name in sys.argv[2:]:
     auto = transformers.AutoModelForMaskedLM
     if name.endswith("sequence"):
         auto = transformers.AutoModelForSequenceClassification
@@ -106,7 +124,7 @@ def test_plain_transformers_loads_our_folders(make, tmp_path):
         save_model(make(family, head), tmp_path / f"{family}-{head}")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PLAIN, str(tmp_path)],
+        [sys.executable, "-W", "error", "-c", PLAIN, str(tmp_path), *map("-".join, HEADS)],
         capture_output=True, text=True, env=environment, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -138,23 +156,90 @@ def test_an_existing_folder_keeps_its_other_files(make, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
-def test_weights_in_several_files(make, tmp_path):
+@pytest.mark.parametrize(
+    ("file", "save"), [("model.safetensors", save_file), ("pytorch_model.bin", torch.save)]
+)
+def test_weights_in_several_files(make, tmp_path, file, save):
     folder = save_model(make(), tmp_path / "model")
     weights = load_file(folder / "model.safetensors")
     names = sorted(weights)
     parts = {
-        "model-00001-of-00002.safetensors": names[:9],
-        "model-00002-of-00002.safetensors": names[9:],
+        file.replace(".", "-00001-of-00002."): names[:9],
+        file.replace(".", "-00002-of-00002."): names[9:],
     }
-    for file, held in parts.items():
-        save_file({name: weights[name] for name in held}, folder / file)
-    index = {"weight_map": {name: file for file, held in parts.items() for name in held}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    for part, held in parts.items():
+        save({name: weights[name] for name in held}, folder / part)
+    index = {"weight_map": {name: part for part, held in parts.items() for name in held}}
+    (folder / f"{file}.index.json").write_text(json.dumps(index))
     (folder / "model.safetensors").unlink()
     assert_same(load_model(folder), make())
-    (folder / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(ModelFolderError, match=r"has no model-00002-of-00002.safetensors"):
+    (folder / list(parts)[1]).unlink()
+    with pytest.raises(ModelFolderError, match=rf"has no {list(parts)[1]}, which the index beside"):
         load_model(folder)
+    for wrong in ({}, {"weight_map": {}}, {"weight_map": {"a": "../other/model.safetensors"}}):
+        (folder / f"{file}.index.json").write_text(json.dumps(wrong))
+        with pytest.raises(ModelFolderError, match=r"index.json: gives no weight_map from tensors"):
+            load_model(folder)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_weights_in_a_pickle_of_tensors(make, tmp_path, zipped):
+    folder = save_model(make(), tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    pickled = folder / "pytorch_model.bin"
+    torch.save(weights, pickled, _use_new_zipfile_serialization=zipped)
+    assert_same(load_model(folder), make())
+    pickled.write_bytes(pickled.read_bytes()[:-60])
+    with pytest.raises(ModelFolderError, match=r"pytorch_model.bin: is damaged or cut short"):
+        load_model(folder)
+
+
+class Evil:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("how", ["torch, zipped", "torch", "pickle"])
+def test_a_pickle_with_code_in_it_is_refused_and_not_run(make, tmp_path, how):
+    folder = save_model(make(), tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    pickled, content = folder / "pytorch_model.bin", {"weight": Evil(tmp_path / "was run")}
+    if how == "pickle":
+        pickled.write_bytes(pickle.dumps(content, protocol=2))
+    else:
+        torch.save(content, pickled, _use_new_zipfile_serialization=how == "torch, zipped")
+    with pytest.raises(ModelFolderError, match=r"pickle that holds more than tensors.*is refused"):
+        load_model(folder)
+    assert not (tmp_path / "was run").exists()
+
+
+@given(st.data())
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
+def test_whatever_is_wrong_with_a_pickle_is_one_error(tmp_path, data):
+    """Any change of any byte: tensors come out, or the error that says what is wrong."""
+    path = tmp_path / "pytorch_model.bin"
+    zipped = data.draw(st.booleans())
+    weights = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(2)}
+    torch.save(weights, path, _use_new_zipfile_serialization=zipped)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    try:
+        found = read_weights(tmp_path)
+    except ModelFolderError as error:
+        assert "pytorch_model.bin: " in str(error)
+    else:
+        assert all(isinstance(tensor, torch.Tensor) for tensor in found.values())
 
 
 def damage(folder: Path, how: str) -> None:
@@ -166,7 +251,7 @@ def damage(folder: Path, how: str) -> None:
     elif how == "config is a list":
         config.write_text("[]")
     elif how == "unknown type":
-        config.write_text(config.read_text().replace('"roberta"', '"modernbert"'))
+        config.write_text(config.read_text().replace('"roberta"', '"gpt2"'))
     elif how == "other shapes":
         config.write_text(config.read_text().replace('"vocab_size": 37', '"vocab_size": 40'))
     elif how == "no weights":
@@ -175,9 +260,12 @@ def damage(folder: Path, how: str) -> None:
         weights.write_bytes(weights.read_bytes()[:-100])
     elif how == "cut in the header":
         weights.write_bytes(weights.read_bytes()[:5])
-    elif how == "only a pickle":
+    elif how == "a pickle of something else":
         weights.unlink()
-        torch.save({}, folder / "pytorch_model.bin")
+        torch.save({"state_dict": {}}, folder / "pytorch_model.bin")
+    elif how == "a pointer in place of a pickle":
+        weights.unlink()
+        (folder / "pytorch_model.bin").write_text("version https://git-lfs.github.com/spec/v1")
 
 
 @pytest.mark.parametrize(
@@ -186,12 +274,13 @@ def damage(folder: Path, how: str) -> None:
         ("no config", r"has no config\.json, so it is no model folder"),
         ("config is text", r"config\.json: is not JSON: Expecting value"),
         ("config is a list", r"config\.json: holds a list, expected an object"),
-        ("unknown type", "model_type 'modernbert', expected 'roberta' or 'bert'"),
-        ("other shapes", r"do not fit config\.json: roberta.*\(37, 24\), expected \(40, 24\)"),
-        ("no weights", r"has no model\.safetensors; weights are read from safetensors files only"),
+        ("unknown type", r"model_type 'gpt2', expected 'bert', .* or 'helixlm'"),
+        ("other shapes", r"of another shape: roberta.*\(37, 24\), expected \(40, 24\)"),
+        ("no weights", r"has no model\.safetensors, nor .*It holds: config\.json$"),
         ("cut short", r"model\.safetensors: is damaged or cut short"),
         ("cut in the header", r"model\.safetensors: is damaged or cut short"),
-        ("only a pickle", r"weights only as pytorch_model\.bin, a pickle.*is never read"),
+        ("a pickle of something else", r"pytorch_model\.bin: holds something else than tensors"),
+        ("a pointer in place of a pickle", r"is damaged or cut short \(it is no pickle of tensors"),
     ],
 )
 def test_a_damaged_folder_is_refused(make, tmp_path, how, message):
@@ -302,7 +391,9 @@ from safetensors.torch import save_file
 from helixlm.models.hf import ModelFolderError, load_model
 model = load_model("someone/model-v1")
 save_file(model.state_dict(), sys.argv[1])
-for name in ("someone/pickled", "someone/nothing"):
+model = load_model("someone/pickled")
+save_file(model.state_dict(), sys.argv[2])
+for name in ("someone/unsafe", "someone/nothing"):
     try:
         load_model(name)
     except ModelFolderError as error:
@@ -315,8 +406,12 @@ def test_a_model_comes_from_the_hub(make, hub, tmp_path):
     folder = save_model(make(), root / "someone" / "model-v1")
     torch.save({}, folder / "pytorch_model.bin")
     (folder / "modeling_evil.py").write_text("raise SystemExit")
-    pickled = save_model(make(), root / "someone" / "pickled")
-    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    pickled = save_model(make(seed=1), root / "someone" / "pickled")
+    torch.save(load_file(pickled / "model.safetensors"), pickled / "pytorch_model.bin")
+    (pickled / "model.safetensors").unlink()
+    unsafe = save_model(make(), root / "someone" / "unsafe")
+    torch.save({"weight": Evil(tmp_path / "was run")}, unsafe / "pytorch_model.bin")
+    (unsafe / "model.safetensors").unlink()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
         "HF_ENDPOINT": endpoint,
@@ -325,16 +420,21 @@ def test_a_model_comes_from_the_hub(make, hub, tmp_path):
         "NO_PROXY": "127.0.0.1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", FROM_HUB, str(tmp_path / "loaded.safetensors")],
+        [sys.executable, "-c", FROM_HUB, *(str(tmp_path / f"{n}.safetensors") for n in "01")],
         capture_output=True, text=True, env=environment, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    loaded = load_file(tmp_path / "loaded.safetensors")
-    for name, tensor in make().state_dict().items():
-        assert torch.equal(loaded[name], tensor)
-    assert not [path for path in asked if path.endswith((".bin", ".py"))], asked
-    no_weights, no_model = done.stdout.splitlines()
-    assert "has no model.safetensors; weights are read from safetensors files only" in no_weights
+    for seed in (0, 1):
+        loaded = load_file(tmp_path / f"{seed}.safetensors")
+        for name, tensor in make(seed=seed).state_dict().items():
+            assert torch.equal(loaded[name], tensor)
+    # Pickles are asked for only where there are no safetensors, and code never.
+    assert not [path for path in asked if path.endswith(".py")], asked
+    pickles = {path for path in asked if path.endswith(".bin")}
+    assert {path.split("/")[1] for path in pickles} == {"pickled", "unsafe"}
+    unsafe_pickle, no_model = done.stdout.splitlines()
+    assert "is a pickle that holds more than tensors" in unsafe_pickle
+    assert not (tmp_path / "was run").exists()
     assert no_model.startswith(
         "someone/nothing: there is no such folder, and no model of this name"
     )

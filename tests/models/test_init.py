@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import RobertaConfig, RobertaForMaskedLM
 
-from helixlm.models.convert import tensors_to_hf
+from helixlm.models.convert import state_to_hf
 from helixlm.models.heads import MaskedLM, SequenceClassifier
 from helixlm.models.init import initialise
 
@@ -46,7 +46,7 @@ def test_zeros_and_ones_where_transformers_has_them(tiny_config):
             max_position_embeddings=34,
         )
     )
-    ours = tensors_to_hf(fresh(config).state_dict(), config, "masked")
+    ours = state_to_hf(fresh(config))
     for name, tensor in hf_model.named_parameters():
         for constant in (0.0, 1.0):
             assert torch.equal(ours[name] == constant, tensor == constant), name

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from helixlm.models.config import EncoderConfig
-from helixlm.models.convert import config_from_hf, config_to_hf
+from helixlm.models.encoder import View
 from helixlm.models.heads import MaskedLM
 from helixlm.models.init import begin_at_frequencies, initialise
+from helixlm.models.settings import config_from_hf, config_to_hf
 
 LETTERS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"ACGT"]
 SPELLING = [*LETTERS, *(a + b + c + d for a in "ACGT" for b in "ACGT" for c in "AG" for d in "CT")]
@@ -43,9 +44,9 @@ def attention_by_offset(model, layer, ids_BL, heads=3):
     """Mean attention weight of each head by offset, from the definition of attention."""
     encoder = model.encoder
     with torch.no_grad():
-        hidden = encoder.embeddings(ids_BL, None, None, None)
+        hidden = encoder.embeddings(ids_BL, None, None, None, None)
         for before in encoder.layers[:layer]:
-            hidden = before(hidden, None, "sdpa", None)
+            hidden = before(hidden, View(None, None), "sdpa", None)
         q, k, _ = encoder.layers[layer].qkv(hidden).chunk(3, dim=-1)
         q, k = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k))
         weight = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1).mean(0)
@@ -119,4 +120,4 @@ def test_the_bias_begins_at_the_frequencies():
 def test_the_same_seed_gives_the_same_weights_and_the_choice_is_kept():
     one, two = fresh().state_dict(), fresh().state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
-    assert config_from_hf(config_to_hf(fresh())).initialisation == "local"
+    assert config_from_hf(config_to_hf(fresh().config)).initialisation == "local"

@@ -1,4 +1,4 @@
-"""A Hugging Face hub on loopback: as much of it as datasets are pushed to and read from.
+"""A Hugging Face hub on loopback: as much of it as datasets and models are pushed to and read from.
 
 Written after what huggingface_hub 2.4 and datasets 5.2 ask and what the hub's API documents
 (https://huggingface.co/docs/hub/api, https://github.com/git-lfs/git-lfs/blob/main/docs/api). Not
@@ -50,6 +50,7 @@ class Hub:
 
     def __init__(self):
         self.datasets = {}
+        self.models = {}
         self.blobs = {}  # large files by SHA-256
         self.log = []  # (method, path)
         self.fails = {}  # start of "METHOD path" -> [requests answered before, status]
@@ -60,7 +61,7 @@ class Hub:
 
 
 def is_large(path):
-    return path.endswith(".parquet")
+    return path.endswith((".parquet", ".safetensors", ".bin"))
 
 
 def blob_id(content):
@@ -95,7 +96,9 @@ class Handler(BaseHTTPRequestHandler):
         for pattern, method in ROUTES:
             found = re.fullmatch(pattern, f"{self.command.replace('HEAD', 'GET')} {path}")
             if found:
-                return method(self, *found.groups())
+                groups = found.groupdict()
+                self.kind = groups.pop("kind", None) or "models"
+                return method(self, *groups.values())
         return self.refuse(404)
 
     def read_body(self):
@@ -124,9 +127,16 @@ class Handler(BaseHTTPRequestHandler):
         headers = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {})}
         self.answer({"error": message}, status, headers)
 
+    @property
+    def repositories(self):
+        return {"models": self.hub.models, "datasets": self.hub.datasets}[self.kind]
+
+    def page(self, name):
+        return f"{self.hub.url}/{'datasets/' if self.kind == 'datasets' else ''}{name}"
+
     def dataset(self, name, revision="main"):
-        """Return a dataset and its commit, or answer that it is not there."""
-        found = self.hub.datasets.get(name)
+        """Return a repository and its commit, or answer that it is not there."""
+        found = self.repositories.get(name)
         if found is None or (found.private and not self.known):
             return self.refuse(404 if self.known else 401, "RepoNotFound")
         if found.sha(revision) is None:
@@ -136,15 +146,15 @@ class Handler(BaseHTTPRequestHandler):
     def create(self):
         asked = json.loads(self.body)
         name = f"{asked['organization']}/{asked['name']}"
-        assert asked["type"] == "dataset"
+        self.kind = f"{asked.get('type', 'model')}s"
         if not self.known:
             return self.refuse(401)
         if asked["organization"] == "others":
             return self.refuse(403, message="You have no rights there")
-        answer = {"url": f"{self.hub.url}/datasets/{name}"}
-        if name in self.hub.datasets:
+        answer = {"url": self.page(name)}
+        if name in self.repositories:
             return self.answer(answer, 409)
-        self.hub.datasets[name] = Dataset(asked.get("visibility") == "private")
+        self.repositories[name] = Dataset(asked.get("visibility") == "private")
         return self.answer(answer)
 
     def info(self, name, revision="main"):
@@ -249,9 +259,9 @@ class Handler(BaseHTTPRequestHandler):
         ref, answer = revision, {}
         if "create_pr" in self.query:
             ref = f"refs/pr/{len(dataset.refs)}"
-            answer["pullRequestUrl"] = f"{self.hub.url}/datasets/{name}/discussions/{ref[8:]}"
+            answer["pullRequestUrl"] = f"{self.page(name)}/discussions/{ref[8:]}"
         new = dataset.commit(ref, files)
-        url = f"{self.hub.url}/datasets/{name}/commit/{new}"
+        url = f"{self.page(name)}/commit/{new}"
         return self.answer({"commitUrl": url, "commitOid": new, **answer})
 
     def merge(self, name, number):
@@ -276,21 +286,25 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(content[start:stop], 206, headers)
 
 
-NAME = r"([^/]+/[^/]+)"
+KIND = r"(?P<kind>datasets|models)"
+NAME = r"(?P<name>[^/]+/[^/]+)"
 ROUTES = [
     (r"POST /api/repos/create", Handler.create),
     (r"POST /api/validate-yaml", Handler.validate),
-    (rf"GET /api/datasets/{NAME}", Handler.info),
-    (rf"GET /api/datasets/{NAME}/revision/(.+)", Handler.info),
-    (rf"GET /api/datasets/{NAME}/tree/(refs/pr/\d+|[^/]+)", Handler.tree),
-    (rf"GET /api/datasets/{NAME}/tree/(refs/pr/\d+|[^/]+)/(.+)", Handler.tree),
-    (rf"POST /api/datasets/{NAME}/paths-info/(.+)", Handler.paths),
-    (rf"POST /api/datasets/{NAME}/preupload/(.+)", Handler.preupload),
-    (rf"POST /api/datasets/{NAME}/commit/(.+)", Handler.commit),
-    (rf"POST /api/datasets/{NAME}/discussions/(\d+)/merge", Handler.merge),
-    (rf"POST /datasets/{NAME}\.git/info/lfs/objects/batch", Handler.batch),
-    (r"PUT /lfs/(\w+)", Handler.store),
-    (rf"GET /datasets/{NAME}/resolve/([^/]+)/(.+)", Handler.resolve),
+    (rf"GET /api/{KIND}/{NAME}", Handler.info),
+    (rf"GET /api/{KIND}/{NAME}/revision/(?P<revision>.+)", Handler.info),
+    (rf"GET /api/{KIND}/{NAME}/tree/(?P<revision>refs/pr/\d+|[^/]+)", Handler.tree),
+    (rf"GET /api/{KIND}/{NAME}/tree/(?P<revision>refs/pr/\d+|[^/]+)/(?P<folder>.+)", Handler.tree),
+    (rf"POST /api/{KIND}/{NAME}/paths-info/(?P<revision>.+)", Handler.paths),
+    (rf"POST /api/{KIND}/{NAME}/preupload/(?P<revision>.+)", Handler.preupload),
+    (rf"POST /api/{KIND}/{NAME}/commit/(?P<revision>.+)", Handler.commit),
+    (rf"POST /api/{KIND}/{NAME}/discussions/(?P<number>\d+)/merge", Handler.merge),
+    (rf"POST /((?P<kind>datasets)/)?{NAME}\.git/info/lfs/objects/batch", Handler.batch),
+    (r"PUT /lfs/(?P<oid>\w+)", Handler.store),
+    (
+        rf"GET /((?P<kind>datasets)/)?{NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)",
+        Handler.resolve,
+    ),
 ]
 
 

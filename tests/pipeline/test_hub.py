@@ -16,7 +16,7 @@ from tests.pipeline.hub_server import TOKEN, Dataset, only_hub
 from helixlm.data.corpus.base import Corpus, open_corpus
 from helixlm.data.hub import HubError, fetch_corpus, find_corpus
 from helixlm.errors import StateError
-from helixlm.pipeline import hub as pushing
+from helixlm.pipeline import hub_files as pushing
 from helixlm.pipeline.hub import push_corpus
 from helixlm.pipeline.prepare import prepare
 from helixlm.rng import CounterRng

@@ -62,10 +62,15 @@ def test_a_tokenizer_without_mask_or_padding_is_refused():
             vocabulary_of(CharTokenizer(library.to_str()))
 
 
-def test_masked_pretraining_refuses_kmers_that_overlap():
-    with pytest.raises(StateError, match=r"k-mers overlap by 2 bases, so the neighbours .* nt-v2"):
-        vocabulary_of(dnabert_tokenizer(3))
+def test_words_that_overlap_add_a_base_each():
+    known = vocabulary_of(dnabert_tokenizer(3))
+    assert known.overlap_bp == 2
+    assert known.token_bp.tolist() == [0, 1, 0, 0, 0] + [1] * 64
+
+
+def test_words_side_by_side_add_all_their_bases():
     known = vocabulary_of(nt_tokenizer(2))
+    assert (known.overlap_bp, known.token_bp.max()) == (0, 6)
     assert (known.bos, known.eos, known.pad, known.mask) == (3, None, 1, 2)
     assert len(known.regular) == 4101
 

@@ -18,9 +18,19 @@ def data():
 
 
 @pytest.fixture(scope="session")
-def published(data):
+def golden():
+    """The folder of tiny models with outputs of the authors' own code; see its README."""
+    beside = Path(os.environ.get("HELIXLM_DATA", "")).parent / "golden"
+    folder = Path(os.environ.get("HELIXLM_GOLDEN") or beside)
+    if not folder.is_dir():
+        pytest.fail(f"{folder}: no such folder: set HELIXLM_GOLDEN, or put it beside DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def published(golden):
     """DNABERT-2's own tokenizer.json."""
-    path = data.parent / "golden" / "dnabert2_tokenizer.json"
+    path = golden / "dnabert2_tokenizer.json"
     if not path.exists():
         pytest.fail(f"{path}: no such file: DNABERT-2's tokenizer.json is expected there")
     assert hashlib.sha256(path.read_bytes()).hexdigest() == DNABERT2_SHA256

@@ -14,10 +14,13 @@ from helixlm.recipes.load import (
     recipe_yaml,
 )
 from helixlm.tokenizers.build import build_tokenizer
+from helixlm.train.masking import MaskingConfig
 
 
 def parameters(recipe):
-    encoder = recipe.model.encoder(vocab_size=recipe.tokenizer.vocab_size, pad_token_id=1)
+    encoder = recipe.model.complete(
+        vocab_size=recipe.tokenizer.vocab_size, pad_token_id=1, mask_token_id=4
+    )
     return num_parameters(encoder)
 
 
@@ -31,7 +34,7 @@ def test_tinydnabert_is_the_published_setting():
     assert (recipe.tokenizer.method, recipe.tokenizer.sample_every) == ("sample", 10)
     assert (recipe.batches.packing, recipe.batches.row_tokens) == ("concatenate", 512)
     assert recipe.batches.rows == 128
-    assert recipe.masking.model_dump() == {"rate": 0.15, "mask_share": 0.8, "random_share": 0.1}
+    assert recipe.masking == MaskingConfig(rate=0.15, mask_share=0.8, random_share=0.1)
     train = recipe.train
     assert (train.steps, train.lr, train.warmup_steps) == (200_000, 1e-4, 20_000)
     assert (train.schedule, train.weight_decay, train.eps) == ("linear", 1e-5, 1e-8)
@@ -46,7 +49,7 @@ def test_the_published_ids_are_a_switch():
     recipe = load_recipe(
         "tinydnabert", ["tokenizer.special_order=published", "model.pad_token_id=1"]
     )
-    encoder = recipe.model.encoder(vocab_size=1024, pad_token_id=3)
+    encoder = recipe.model.complete(vocab_size=1024, pad_token_id=3, mask_token_id=4)
     assert encoder.pad_token_id == 1
     assert num_parameters(encoder) == 19_968_512
 
@@ -75,7 +78,7 @@ def test_the_published_ids_are_a_switch():
     ],
 )
 def test_corpora_of_published_models_are_recipes(name, windows, tokenizer, row_tokens, rows):
-    """Windows, sizes of vocabularies and batches as published; the models come later."""
+    """Windows, sizes of vocabularies and batches as published; models are in test_sizes.py."""
     recipe = load_recipe(name)
     assert windows.items() <= recipe.windows.model_dump().items()
     assert (recipe.batches.row_tokens, recipe.batches.rows) == (row_tokens, rows)
@@ -85,15 +88,14 @@ def test_corpora_of_published_models_are_recipes(name, windows, tokenizer, row_t
     drawn = {"drawn_bp": 12_000, "jitter_bp": 200}.items()
     assert (name in ("nt", "dnagrinder")) == (recipe.batches.packing == "drawn")
     assert recipe.batches.packing != "drawn" or drawn <= recipe.batches.model_dump().items()
-    assert recipe.model is None
 
 
 def test_a_recipe_without_a_model_gets_one_from_its_overrides():
-    recipe = load_recipe("nt", ["model.max_positions=2050", "train.micro_rows=8"])
-    assert recipe.model.max_positions == 2050
-    overlapping = ["model.max_positions=514", "train.micro_rows=8"]
+    recipe = load_recipe("nt", ["model=null"])
+    assert recipe.model is None
+    assert load_recipe(recipe, ["model.max_positions=2050"]).model.max_positions == 2050
     with pytest.raises(RecipeError, match="the tokenizer's k-mers overlap by 5 bases"):
-        load_recipe("dnabert", overlapping)
+        load_recipe("dnabert", ["masking.kind=independent", "masking.rate_changes=[]"])
 
 
 def test_the_mini_recipe_has_one_to_three_million_parameters():

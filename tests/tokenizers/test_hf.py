@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import (
     AddedToken,
     ByteLevelBPETokenizer,
+    CharBPETokenizer,
     Tokenizer,
     decoders,
     models,
@@ -28,10 +29,11 @@ from transformers import (
     EsmTokenizer,
     ModernBertConfig,
     RobertaConfig,
+    RobertaTokenizer,
 )
 
 from helixlm.errors import StateError
-from helixlm.tokenizers.base import TokenizerError
+from helixlm.tokenizers.base import SPECIAL_ORDERS, TokenizerError
 from helixlm.tokenizers.bpe import BpeTokenizer
 from helixlm.tokenizers.char import CharTokenizer
 from helixlm.tokenizers.hf import load_tokenizer
@@ -364,6 +366,47 @@ def test_vocab_json_and_merges(request, tmp_path, name):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["merges.txt", "vocab.json"]
     again = load_tokenizer(tmp_path)
     assert (again.sha256, again.special) == (ours.sha256, ours.special)
+
+
+@pytest.fixture
+def word_ends(tmp_path):
+    """TinyDNABERT's own steps: letters with marks for ends of words, then RoBERTa's class."""
+    library = CharBPETokenizer()
+    lines = ["".join(word) for word in itertools.product("ACGT", repeat=4)]
+    special = list(SPECIAL_ORDERS["published"])
+    library.train_from_iterator(lines, 48, 2, special_tokens=special, show_progress=False)
+    library.save_model(str(tmp_path))
+    vocab = json.loads((tmp_path / "vocab.json").read_text())
+    assert sum(token.endswith("</w>") and len(token) > 5 for token in vocab) > 3
+    return tmp_path, RobertaTokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["vocab.json", "tokenizer.json"])
+def test_a_vocabulary_with_ends_of_words_that_are_never_reached(word_ends, tmp_path, file):
+    folder, theirs = word_ends
+    if file == "tokenizer.json":
+        folder = tmp_path / "saved"
+        theirs.save_pretrained(folder)
+    ours = load_tokenizer(folder)
+    assert ours.vocab_size == len(theirs)
+    for line in ("ACGTTGCATTACG", "TTGACATATAAT", "A", "GATTACA" * 5):
+        assert ours.add_special(ours.encode(line)).tolist() == theirs(line)["input_ids"]
+        assert ours.decode(ours.encode(line)) == line
+    unreached = [i for i, token in enumerate(ours.tokens) if token.endswith("</w>")]
+    assert set(unreached) < set(ours.special_ids.tolist())
+    assert not ours.token_bp[unreached].any()
+    ours.save(tmp_path / "again")
+    plain = AutoTokenizer.from_pretrained(tmp_path / "again")
+    assert plain("GATTACA")["input_ids"] == theirs("GATTACA")["input_ids"]
+    assert load_tokenizer(tmp_path / "again").sha256 == ours.sha256
+
+
+@pytest.mark.parametrize("damage", ["AC\n", "A C G\n", "X Y\n", "A G</w> T\n"])
+def test_ends_of_words_with_other_merges(word_ends, damage):
+    path = word_ends[0] / "merges.txt"
+    path.write_text(damage + path.read_text())
+    with pytest.raises(TokenizerError, match=r"vocab.json: these .* tokens are not the special"):
+        load_tokenizer(word_ends[0])
 
 
 def test_vocab_json_and_merges_of_bytes(tmp_path):

@@ -2,13 +2,16 @@
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from helixlm.train.baselines import counting_baselines, standard_error
-from helixlm.train.batches import BatchConfig, RowPlan, TrainingStream
+from helixlm.train.batches import BatchConfig
 from helixlm.train.masking import MaskingConfig
+from helixlm.train.packing import RowPlan
+from helixlm.train.stream import TrainingStream
 
 from .toy import VOCABULARY, ToyDocuments, make_documents
 
@@ -28,8 +31,11 @@ def score(train, batches, masking=MASKING, **settings):
     return counting_baselines(train, batches, vocabulary=VOCABULARY, masking=masking, **settings)
 
 
-def slow_scores(train, batches, pair_weight, triple_weight):
-    """Both baselines with dictionaries, one masked token at a time."""
+def slow_scores(train, batches, pair_weight, triple_weight, others=False):
+    """Both baselines with dictionaries, one masked token at a time.
+
+    With `others` a random token is one of the 11 that are not the true one.
+    """
     single, after, before, between = Counter(), Counter(), Counter(), Counter()
     for index in range(len(train.lengths)):
         ids = [0, *train.document(index).tolist(), 2]
@@ -61,6 +67,8 @@ def slow_scores(train, batches, pair_weight, triple_weight):
         if shown < 5:
             return [(shown, 1.0)]
         random, true = 0.15 * 0.1 / 12, p1[shown] * (1 - 0.15 * 0.9)
+        if others:
+            random = 0.15 * 0.1 * (1 - p1[shown]) / 11
         return [(shown, true / (random + true)), (4, random / (random + true))]
 
     sums, num, bases = np.zeros(4), 0, 0
@@ -83,6 +91,8 @@ def slow_scores(train, batches, pair_weight, triple_weight):
                     told = dict(p)
                     if ids[at] != 4:  # 10 % unchanged, 10 % one of 12 at random
                         told = {t: p[t] * (0.1 * (t == ids[at]) + 0.1 / 12) for t in regular}
+                        if others:
+                            told = {t: p[t] * (0.1 if t == ids[at] else 0.1 / 11) for t in regular}
                         told = {t: x / sum(told.values()) for t, x in told.items()}
                     sums[2 * k] -= math.log(told[true])
                     sums[2 * k + 1] += max(told, key=told.get) == true
@@ -100,18 +110,48 @@ def with_unknown(documents):
 
 
 @pytest.mark.parametrize("changed", [lambda documents: documents, with_unknown])
-def test_scores_are_those_of_the_definition(changed):
+@pytest.mark.parametrize("random_tokens", ["any", "other"])
+def test_scores_are_those_of_the_definition(random_tokens, changed):
+    masking = MaskingConfig(random_tokens=random_tokens)
     train = changed(make_documents(200))
-    batches = validation_batches(changed(make_documents(40, key="check")))
-    found = score(train, batches)
+    batches = validation_batches(changed(make_documents(40, key="check")), masking=masking)
+    found = score(train, batches, masking)
     (u_loss, u_accuracy, n_loss, n_accuracy), bits = slow_scores(
-        train, batches, found.pair_weight, found.triple_weight
+        train, batches, found.pair_weight, found.triple_weight, random_tokens == "other"
     )
     assert found.unigram.loss == pytest.approx(u_loss, rel=1e-9)
     assert found.unigram.accuracy == pytest.approx(u_accuracy)
     assert found.neighbour.loss == pytest.approx(n_loss, rel=1e-9)
     assert found.neighbour.accuracy == pytest.approx(n_accuracy)
     assert [found.unigram.bits_per_base, found.neighbour.bits_per_base] == pytest.approx(bits)
+
+
+@pytest.mark.parametrize("packing", ["documents", "concatenate"])
+def test_where_the_next_token_is_asked_the_one_before_is_all_that_is_known(packing):
+    train = make_documents(200)
+    batches = validation_batches(make_documents(40, key="check"), packing, masking=None)
+    found = score(train, batches, None)
+    single, after = Counter(), Counter()
+    for index in range(len(train.lengths)):
+        ids = [0, *train.document(index).tolist()]
+        single.update(ids[1:])
+        after.update(pairwise(ids))
+    regular = range(5, 17)
+    p1 = {t: (single[t] + 1) / (sum(single.values()) + 12) for t in regular}
+    losses, num = np.zeros(2), 0
+    for micro in (micro for batch in batches for micro in batch.micro):
+        ids = micro.input_ids_BL.flatten().tolist()
+        slots = zip(micro.masked_index_M.tolist(), micro.labels_M.tolist(), strict=True)
+        for at, true in slots:
+            if true < 0:
+                continue
+            assert ids[at + 1] == true
+            total = sum(after[ids[at], t] for t in regular) + found.pair_weight
+            p2 = (after[ids[at], true] + found.pair_weight * p1[true]) / total
+            losses -= math.log(p1[true]), math.log(p2)
+            num += 1
+    assert [found.unigram.loss, found.neighbour.loss] == pytest.approx(losses / num, rel=1e-9)
+    assert found.neighbour.loss < 0.75 * found.unigram.loss
 
 
 def test_neighbours_tell_where_each_token_follows_the_one_before():

@@ -10,8 +10,10 @@ from helixlm.data.store import open_store, write_store
 from helixlm.errors import InputError
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe import row_dropout
-from helixlm.train.batches import BatchConfig, RowPlan, TrainingStream, Vocabulary
+from helixlm.train.batches import BatchConfig, Vocabulary
 from helixlm.train.masking import MaskingConfig
+from helixlm.train.packing import RowPlan
+from helixlm.train.stream import TrainingStream
 
 from .toy import TOY_BPE, VOCABULARY, ToyDocuments, make_documents
 

@@ -22,9 +22,10 @@ from helixlm.tokenizers.char import book_tokenizer, char_tokenizer
 from helixlm.tokenizers.kmer import nt_tokenizer
 from helixlm.train import drawn as drawn_module
 from helixlm.train.baselines import counting_baselines
-from helixlm.train.batches import BatchConfig, Sample, TrainingStream, Vocabulary
+from helixlm.train.batches import BatchConfig, Sample, Vocabulary
 from helixlm.train.drawn import DrawnRows
 from helixlm.train.masking import MaskingConfig
+from helixlm.train.stream import TrainingStream
 
 from .test_batches import rows_of, same
 from .toy import TOY_BPE, make_pieces, make_texts

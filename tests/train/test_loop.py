@@ -18,12 +18,14 @@ from transformers import AutoModelForMaskedLM
 
 from helixlm.errors import StateError
 from helixlm.train import checkpoint
-from helixlm.train.batches import BatchConfig, RowPlan, TrainingStream
+from helixlm.train.batches import BatchConfig
 from helixlm.train.checkpoint import CheckpointError, latest_checkpoint
 from helixlm.train.loop import NonFiniteError, seed_of_pass
 from helixlm.train.loss import summed_loss
 from helixlm.train.masking import MaskingConfig
 from helixlm.train.metrics import read_lines
+from helixlm.train.packing import RowPlan
+from helixlm.train.stream import TrainingStream
 
 from . import toy
 from .toy import VOCABULARY, make_documents, toy_fit, toy_model
@@ -126,6 +128,14 @@ DRAWN = ["packing=drawn", "reverse_complement=0.5"]
         pytest.param(["num_workers=0", "rows=8"], id="plain"),
         pytest.param(["packing=concatenate", "rows=4"], id="concatenate"),
         pytest.param(["bpe_dropout=0.3"], id="bpe-dropout"),
+        pytest.param(
+            [
+                "packing=single",
+                "masking={kind: spans, rate: 0.5, rate_changes: [{from_step: 6, rate: 0.3}]}",
+                "batch={order: ascending, pad_multiple: 4, stages: [{row_tokens: 8, steps: 4}]}",
+            ],
+            id="spans-rates-both-warm-ups",
+        ),
         pytest.param([*DRAWN, "rows=32"], id="drawn"),  # 300 pieces: from step 10 on drawn again
         pytest.param(
             ["compile=true", "precision=bf16", "rows=4"],
@@ -143,6 +153,41 @@ def test_a_run_killed_three_times_is_the_run_that_was_not(tmp_path, settings):
         run_process(tmp_path / "killed", f"--kill-at={step}", *settings, status=-signal.SIGKILL)
     run_process(tmp_path / "killed", *settings)
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def leave_at(last):
+    """What stands for a kill: nothing is written after it."""
+
+    def progress(step, steps, metrics):
+        if step == last:
+            raise InterruptedError
+
+    return progress
+
+
+ASCENDING = {"order": "ascending", "pad_multiple": 4}
+STAGES = {"stages": [{"row_tokens": 8, "steps": 4}, {"row_tokens": 16, "steps": 4}]}
+SOFT = {"softmask_weight": 0.1}
+SPANS = {"kind": "spans", "rate_changes": [{"from_step": 6, "rate": 0.3}]}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"masking": SPANS}, id="spans-rates"),
+        pytest.param({"masking": None}, id="causal"),
+        pytest.param({"packing": "drawn", "rows": 32, "batch": ASCENDING}, id="ascending"),
+        pytest.param({"packing": "single", "batch": {**STAGES, **SOFT}}, id="stages-softmask"),
+        pytest.param({"packing": "drawn", "batch": {**STAGES, **SOFT}}, id="drawn-stages"),
+    ],
+)
+def test_a_run_left_three_times_is_the_run_that_was_not(tmp_path, settings):
+    toy_fit(tmp_path / "whole", **settings)
+    for step in KILLS:
+        with pytest.raises(InterruptedError):
+            toy_fit(tmp_path / "left", **settings, progress=leave_at(step))
+    toy_fit(tmp_path / "left", **settings)
+    assert_same_run(tmp_path / "whole", tmp_path / "left")
 
 
 @pytest.mark.parametrize("drawn", [[], DRAWN], ids=["documents", "drawn"])
@@ -213,6 +258,31 @@ def test_the_best_step_is_kept_wherever_it_falls(tmp_path):
     assert found.checkpoint.name == f"step-{best:08d}"
     kept = load_file(found.checkpoint / "model.safetensors")["lm_head.bias"]
     assert kept.abs().max() < 1
+
+
+def test_a_change_of_rate_falls_at_its_step_and_leaves_validation_as_it_is(tmp_path):
+    changed = {"rate_changes": [{"from_step": 6, "rate": 0.5}]}
+    toy_fit(tmp_path / "one", validate_every=5, log_every=1)
+    toy_fit(tmp_path / "two", validate_every=5, log_every=1, masking=changed)
+    masked = [
+        {r["step"]: r["masked_tokens"] for r in losses(tmp_path / name) if r["kind"] == kind}
+        for kind in ("train", "validation")
+        for name in ("one", "two")
+    ]
+    assert [step for step in range(1, 13) if masked[1][step] != masked[0][step]] == list(
+        range(7, 13)
+    )
+    assert masked[1][7] > 2 * masked[0][7]
+    assert masked[2] == masked[3]
+
+
+def test_a_causal_run_asks_for_all_tokens_but_the_first_of_documents(tmp_path):
+    toy_fit(tmp_path, masking=None, steps=4, log_every=1)
+    first = next(r for r in losses(tmp_path) if r["kind"] == "train")
+    plan = RowPlan(make_documents(300), BatchConfig(row_tokens=32, rows=8), VOCABULARY, 0)
+    batch = TrainingStream(plan, None, seed=3, micro_rows=8)[0]
+    ids = batch.micro[0].input_ids_BL
+    assert first["masked_tokens"] == (ids > 4).sum()  # each follows <s> or another
 
 
 def test_a_step_without_a_masked_token_is_told(tmp_path):

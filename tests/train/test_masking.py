@@ -10,27 +10,24 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from helixlm.rng import CounterRng
+from helixlm.train.batches import Vocabulary
 from helixlm.train.loss import count_correct, summed_loss
-from helixlm.train.masking import IGNORED, MaskingConfig, capacity, fill_slots, mask_row
+from helixlm.train.masking import Masker, MaskingConfig
+from helixlm.train.slots import IGNORED, capacity, fill_slots
 
 MASK = 4
 REGULAR = np.arange(5, 25)
+VOCABULARY = Vocabulary(25, 0, 2, 1, MASK, (0, 1, 2, 3, 4), np.ones(25, np.int32))
 
 
-def draw(ids, maskable, key=0, **config):
-    return mask_row(
-        ids,
-        maskable,
-        CounterRng("test", key),
-        config=MaskingConfig(**config),
-        mask_id=MASK,
-        random_ids=REGULAR,
-    )
+def draw(ids, key=0, rate=0.15, **config):
+    masker = Masker(MaskingConfig(rate=rate, **config), VOCABULARY)
+    return masker.mask(ids, CounterRng("test", key), rate=rate)
 
 
 def test_rates_are_15_and_80_10_10():
     ids = CounterRng("ids").integers(5, 25, 400_000)
-    row = draw(ids, np.ones(len(ids), dtype=bool))
+    row = draw(ids)
     share = len(row.hidden_K) / len(ids)
     assert share == pytest.approx(0.15, abs=5 * math.sqrt(0.15 * 0.85 / len(ids)))
     shown, true = row.shown_L[row.hidden_K], ids[row.hidden_K]
@@ -46,7 +43,7 @@ def test_rates_are_15_and_80_10_10():
 
 def test_random_tokens_are_uniform_over_regular_tokens():
     ids = np.full(300_000, 7)
-    row = draw(ids, np.ones(len(ids), dtype=bool), mask_share=0.0, random_share=1.0)
+    row = draw(ids, mask_share=0.0, random_share=1.0)
     counts = np.bincount(row.shown_L[row.hidden_K], minlength=25)
     assert (counts[:5] == 0).all()
     expected = len(row.hidden_K) / len(REGULAR)
@@ -59,38 +56,37 @@ def test_random_tokens_are_uniform_over_regular_tokens():
 def test_special_tokens_and_padding_are_never_picked(key, length):
     ids = CounterRng("ids", key).integers(0, 25, length)
     maskable = ids >= 5
-    row = draw(ids, maskable, key, rate=0.9)
+    row = draw(ids, key, rate=0.9)
     assert maskable[row.hidden_K].all()
     assert (row.shown_L[~maskable] == ids[~maskable]).all()
 
 
 def test_the_draw_is_a_function_of_the_key():
     ids = np.arange(5, 25).repeat(20)
-    every = np.ones(len(ids), dtype=bool)
-    assert (draw(ids, every, 1).shown_L == draw(ids, every, 1).shown_L).all()
-    assert (draw(ids, every, 1).shown_L != draw(ids, every, 2).shown_L).any()
+    assert (draw(ids, 1).shown_L == draw(ids, 1).shown_L).all()
+    assert (draw(ids, 1).shown_L != draw(ids, 2).shown_L).any()
 
 
 def test_slots_hold_what_was_hidden_and_are_of_fixed_number():
     ids = np.arange(24).reshape(2, 12)
-    slots = fill_slots(ids, [np.array([1, 11]), np.array([0])], 0.15)
-    assert len(slots.labels_M) == capacity(24, 0.15)
-    assert slots.masked_index_M[:3].tolist() == [1, 11, 12]
+    slots = fill_slots(ids, [np.array([1, 11]), np.array([0])], 16)
+    assert len(slots.labels_M) == len(slots.index_M) == 16
+    assert slots.index_M[:3].tolist() == [1, 11, 12]
     assert slots.labels_M[:3].tolist() == [1, 11, 12]
     assert (slots.labels_M[3:] == IGNORED).all()
-    assert (slots.masked_index_M[3:] == 0).all()
+    assert (slots.index_M[3:] == 0).all()
 
 
 def test_a_surplus_is_dropped():
     ids = np.arange(64).reshape(1, 64)
-    slots = fill_slots(ids, [np.arange(64)], 0.01)
-    assert (slots.labels_M == np.arange(capacity(64, 0.01))).all()
+    slots = fill_slots(ids, [np.arange(64)], 8)
+    assert (slots.labels_M == np.arange(8)).all()
 
 
 @pytest.mark.parametrize("tokens", [64, 512, 4096])
 def test_capacity_is_hardly_ever_passed(tokens):
     # The binomial tail, summed exactly.
-    p, top = 0.15, capacity(tokens, 0.15)
+    p, top = 0.15, capacity(tokens, 0.15, 0.15 * 0.85)
     tail = sum(
         math.exp(
             math.lgamma(tokens + 1)
@@ -102,7 +98,7 @@ def test_capacity_is_hardly_ever_passed(tokens):
         for k in range(top + 1, tokens + 1)
     )
     assert tail < 1e-7
-    assert capacity(8, 0.9) == 8
+    assert capacity(8, 0.9, 0.09) == 8
 
 
 def test_shares_over_one_are_refused():

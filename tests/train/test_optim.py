@@ -2,16 +2,19 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 from transformers import (
     RobertaConfig,
     RobertaForMaskedLM,
     get_cosine_schedule_with_warmup,
+    get_inverse_sqrt_schedule,
     get_linear_schedule_with_warmup,
 )
 from transformers.trainer_pt_utils import get_parameter_names
 
 from helixlm.models.convert import from_hf
+from helixlm.train.config import TrainConfig
 from helixlm.train.optim import (
     build_optimizer,
     learning_rate,
@@ -37,6 +40,40 @@ def test_schedules_are_those_of_transformers(schedule, warmup, total):
         )
         assert rate == pytest.approx(reference.get_last_lr()[0], abs=1e-12)
         reference.step()
+
+
+@pytest.mark.parametrize(("warmup", "total"), [(1, 7), (5, 40)])
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_square_root_decay_is_that_of_transformers(warmup, total):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.3)
+    reference = get_inverse_sqrt_schedule(optimizer, warmup)
+    for step in range(total):
+        rate = learning_rate(
+            step, peak=0.3, warmup_steps=warmup, total_steps=total, schedule="square-root"
+        )
+        assert rate == pytest.approx(reference.get_last_lr()[0], abs=1e-12)
+        reference.step()
+
+
+def test_the_published_schedule_of_nucleotide_transformer():
+    settings = {"peak": 1e-4, "warmup_steps": 16_000, "total_steps": 300_000}
+    rates = [
+        learning_rate(step, schedule="square-root", initial_fraction=0.5, **settings)
+        for step in (0, 8_000, 16_000, 64_000)
+    ]
+    assert rates == pytest.approx([5e-5, 7.5e-5, 1e-4, 5e-5])  # four times the steps: half
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"schedule": "square-root", "warmup_steps": 0}, "set warmup_steps to at least 1"),
+        ({"schedule": "constant", "final_fraction": 0.1}, "schedule 'constant' has no end"),
+    ],
+)
+def test_schedules_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        TrainConfig(**settings)
 
 
 def test_constant_and_final_fraction():

@@ -10,11 +10,12 @@ from helixlm.models.heads import MaskedLM
 from helixlm.models.init import initialise
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe import bpe_tokenizer, row_dropout
-from helixlm.train.batches import BatchConfig, Plan, RowPlan, Vocabulary
+from helixlm.train.batches import BatchConfig, Plan, Stage, Vocabulary
 from helixlm.train.config import TrainConfig
 from helixlm.train.drawn import DrawnRows
 from helixlm.train.loop import fit
 from helixlm.train.masking import MaskingConfig
+from helixlm.train.packing import RowPlan
 from helixlm.train.result import TrainingResult
 
 # <s> <pad> </s> <unk> <mask>, then 12 tokens of one or two bases.
@@ -83,12 +84,25 @@ def make_pieces(texts: list[str]) -> ToyDocuments:
     return ToyDocuments([np.frombuffer(text.encode(), np.uint8) for text in texts], np.uint8)
 
 
+class ToySoftmask:
+    """Every token whose number ends in 0, 1 or 2 is soft-masked."""
+
+    def tokens(self, start: int, stop: int) -> np.ndarray:
+        return np.arange(start, stop) % 10 < 3
+
+
 def toy_plan(count: int, key: str, config: BatchConfig) -> Plan:
-    """Rows of documents, or drawn from pieces of DNA."""
+    """Rows of documents, or drawn from pieces of DNA; of two species."""
+    species = np.arange(count) % 2
     if config.packing == "drawn":
         vocabulary = VOCABULARY._replace(token_bp=TOY_BPE.token_bp)
-        return DrawnRows(make_pieces(make_texts(count, key=key)), config, vocabulary, TOY_BPE, 0)
-    return RowPlan(make_documents(count, key=key), config, VOCABULARY, 0)
+        pieces = make_pieces(make_texts(count, key=key))
+        plan = DrawnRows(pieces, config, vocabulary, TOY_BPE, 0)
+        counts = np.array(list(plan.count_windows()))
+        return DrawnRows(pieces, config, vocabulary, TOY_BPE, 0, tokens=counts, species=species)
+    soft = ToySoftmask() if config.softmask_weight != 1 else None
+    documents = make_documents(count, key=key)
+    return RowPlan(documents, config, VOCABULARY, 0, softmask=soft, species=species)
 
 
 def toy_config(**changes: object) -> EncoderConfig:
@@ -133,9 +147,10 @@ def toy_fit(
     identity: dict[str, str] | None = None,
     progress=None,
     rows: int = 8,
-    masking: MaskingConfig | None = None,
+    masking: MaskingConfig | dict[str, object] | None = {},  # noqa: B006
     bpe_dropout: float = 0.0,
     reverse_complement: float = 0.0,
+    batch: dict[str, object] = {},  # noqa: B006
     **changes: object,
 ) -> TrainingResult:
     config = TrainConfig(**{**TOY_TRAIN, **changes})
@@ -146,14 +161,22 @@ def toy_fit(
         drawn_bp=40,
         jitter_bp=10,
         reverse_complement=reverse_complement,
+        **batch,
     )
-    check = batches.model_copy(update={"rows": config.micro_rows})
+    check = batches.model_copy(
+        update={"rows": config.micro_rows, "softmask_weight": 1.0, "order": "random", "stages": ()}
+    )
+    stages = [
+        Stage(toy_plan(300, "toy", batches.at_stage(stage)), stage.steps)
+        for stage in batches.stages
+    ]
     output.mkdir(parents=True, exist_ok=True)
     return fit(
         model or toy_model(),
         train=toy_plan(300, "toy", batches),
         validation=toy_plan(60, "check", check),
-        masking=masking or MaskingConfig(),
+        stages=stages,
+        masking=None if masking is None else MaskingConfig.model_validate(masking),
         config=config,
         seed=3,
         output=output,

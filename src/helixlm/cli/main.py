@@ -11,6 +11,7 @@ import typer
 
 from helixlm.cli import (
     coding,
+    convert,
     demo,
     doctor,
     download,
@@ -19,6 +20,7 @@ from helixlm.cli import (
     predict,
     prepare,
     pretrain,
+    profile,
     push,
     recipes,
     simulate,
@@ -58,7 +60,9 @@ app.add_typer(tokenizer.app, name="tokenizer")
 app.command("pretrain", cls=Verb)(pretrain.pretrain)
 app.command("finetune", cls=Verb)(finetune.finetune)
 app.command("predict", cls=Verb)(predict.predict)
+app.command("convert", cls=Verb)(convert.convert)
 app.command("download", cls=Verb)(download.download)
+app.command("profile", cls=Verb)(profile.profile)
 app.command("doctor", cls=Verb)(doctor.doctor)
 
 

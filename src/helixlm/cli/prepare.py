@@ -95,11 +95,11 @@ def prepare(
         )
     typer.echo(f"Wrote {output}, described in {output / PAGE}")
     settings = load_recipe(recipe, overrides or [])
-    if settings.model is None:
+    if settings.model is None and settings.tokenizer is not None:
         typer.echo(
             f"Next: {tokenizer_command(settings.tokenizer, output)} -o TOKENIZER\n"
-            f"The model of recipe {settings.name!r} is not built yet; another one, with tokens of "
-            f"its own: helixlm pretrain --recipe tinydnabert-mini --corpus {output} -o RUN"
+            f"Recipe {settings.name!r} has no model; one of another, with tokens of its own: "
+            f"helixlm pretrain --recipe tinydnabert-mini --corpus {output} -o RUN"
         )
         return
     small = f"{recipe}-mini"  # the published sizes are for days on a GPU

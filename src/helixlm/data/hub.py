@@ -30,7 +30,7 @@ _NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 
 class HubError(InputError):
-    """A dataset on the hub that cannot be read or written."""
+    """A dataset or model on the hub that cannot be read or written."""
 
 
 def fetch_corpus(name: str, revision: str | None = None, *, token: str | None = None) -> Path:
@@ -115,10 +115,10 @@ def may_be_on_hub(source: str | Path) -> bool:
     return bool(_NAME.fullmatch(str(source))) and not path.exists() and not path.parent.exists()
 
 
-def check_name(name: str) -> None:
-    """Raise HubError if this is no name of a dataset."""
+def check_name(name: str, kind: str = REPO_TYPE) -> None:
+    """Raise HubError if this is no name of a dataset, or model."""
     if not _NAME.fullmatch(name):
-        raise HubError(f"{name}: expected OWNER/NAME, the name of a dataset on the hub")
+        raise HubError(f"{name}: expected OWNER/NAME, the name of a {kind} on the hub")
 
 
 def _fetch(name: str, revision: str | None, files: list[str], token: str | None) -> Path:
@@ -137,27 +137,27 @@ def _fetch(name: str, revision: str | None, files: list[str], token: str | None)
 
 
 @contextmanager
-def hub_errors(name: str) -> Iterator[None]:
+def hub_errors(name: str, kind: str = REPO_TYPE) -> Iterator[None]:
     """Turn what goes wrong between here and the hub into a HubError of one line."""
     try:
         yield
     except HelixError:
         raise
     except (HTTPError, OSError, RuntimeError, ValueError) as error:
-        raise HubError(f"{name}: {_reason(error)}") from error
+        raise HubError(f"{name}: {_reason(error, kind)}") from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, kind: str) -> str:
     """Say in one line why the hub could not be used."""
     chain = list(_causes(error))
     if any(isinstance(cause, OfflineModeIsEnabled) for cause in chain):
         return "not in the cache, and HF_HUB_OFFLINE forbids to ask the hub: unset it"
     refusal = next((cause for cause in chain if isinstance(cause, HfHubHTTPError)), None)
     if isinstance(refusal, RevisionNotFoundError):
-        return "the dataset has no such revision"
+        return f"the {kind} has no such revision"
     if isinstance(refusal, RepositoryNotFoundError):
         return (
-            "no dataset of this name on the hub that you have access to: look at the name, run "
+            f"no {kind} of this name on the hub that you have access to: look at the name, run "
             "'hf auth login', or set HF_TOKEN"
         )
     status = None if refusal is None else refusal.response.status_code
@@ -169,7 +169,7 @@ def _reason(error: Exception) -> str:
     if status == 403:
         return "the token has no right to do this (403): use one that may write there"
     if status == 412:
-        return "the dataset changed meanwhile (412): run again"
+        return f"the {kind} changed meanwhile (412): run again"
     if status is not None and status >= 500:
         return (
             f"the hub failed ({status}): run again later; what has arrived is not sent twice, and "

@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from helixlm.errors import InputError, StateError
-from helixlm.models.heads import MaskedLM, SequenceClassifier
+from helixlm.models.convert import Model
+from helixlm.models.heads import SequenceClassifier
 from helixlm.models.hf import CONFIG_FILE, find_folder, load_model
+from helixlm.models.hyena_config import HyenaConfig
 from helixlm.tokenizers.base import Tokenizer
+from helixlm.tokenizers.char import hyenadna_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
+
+NO_LIMIT = 1 << 31
+"""tokens that a model takes whose positions are not learned: more than any input has"""
 
 
 class LoadedModel(NamedTuple):
     """A model with its tokenizer."""
 
-    model: MaskedLM | SequenceClassifier
+    model: Model
     tokenizer: Tokenizer
     kind: Literal["masked", "classifier"]
     """What it predicts: hidden tokens, or a class for a whole sequence."""
@@ -28,8 +34,9 @@ class LoadedModel(NamedTuple):
 
     @property
     def max_tokens(self) -> int:
-        """Most tokens that the model takes, special tokens counted."""
-        return self.model.config.max_tokens
+        """Most tokens that the model takes, special tokens counted; see `NO_LIMIT`."""
+        most = self.model.config.max_tokens
+        return NO_LIMIT if most is None else most
 
 
 def load(model: str | Path) -> LoadedModel:
@@ -55,8 +62,8 @@ def load(model: str | Path) -> LoadedModel:
     """
     folder = _model_folder(model)
     network = load_model(folder).eval()
-    tokenizer = load_tokenizer(folder)
-    if len(tokenizer.tokens) > network.config.vocab_size:
+    tokenizer = _tokenizer_of(folder, network)
+    if _makes_ids_from(tokenizer, network.config.vocab_size):
         raise InputError(
             f"{folder}: the tokenizer has {len(tokenizer.tokens)} tokens, the model "
             f"{network.config.vocab_size}: the two do not belong together"
@@ -64,6 +71,26 @@ def load(model: str | Path) -> LoadedModel:
     if isinstance(network, SequenceClassifier):
         return LoadedModel(network, tokenizer, "classifier", network.labels, folder)
     return LoadedModel(network, tokenizer, "masked", (), folder)
+
+
+def _tokenizer_of(folder: Path, network: Model) -> Tokenizer:
+    """Read the tokenizer of a model, or make HyenaDNA's, which is published as code alone."""
+    names = ("tokenizer.json", "vocab.txt", "vocab.json")
+    config = network.config
+    if isinstance(config, HyenaConfig) and not any((folder / name).exists() for name in names):
+        return hyenadna_tokenizer(max_tokens=config.max_tokens)
+    return load_tokenizer(folder)
+
+
+def _makes_ids_from(tokenizer: Tokenizer, rows: int) -> bool:
+    """Return whether a tokenizer makes ids of `rows` or more.
+
+    Special tokens that it has no use for do not count: the vocabulary of Nucleotide Transformer v1
+    ends with two of which its model has no rows.
+    """
+    beyond = set(range(rows, len(tokenizer.tokens)))
+    never = set(tokenizer.special_ids.tolist()) - set(tokenizer.special)
+    return not beyond <= never
 
 
 def _model_folder(model: str | Path) -> Path:

@@ -92,7 +92,11 @@ def masked_many(
 ) -> list[MaskedProbabilities]:
     """Return `masked_probabilities` of several sequences, whose rows share batches."""
     model, tokenizer = loaded.model, loaded.tokenizer
-    assert isinstance(model, MaskedLM), "masked probabilities need a masked language model"
+    if not isinstance(model, MaskedLM):
+        raise StateError(
+            f"{loaded.path}: predicts the token that follows, and hidden ones need a masked "
+            "language model"
+        )
     mask_id = tokenizer.special.mask
     if mask_id is None:
         raise StateError(f"{loaded.path}: its tokenizer has no mask token: nothing can be hidden")

@@ -51,6 +51,27 @@ def document_mask(document_ids_BL: Tensor) -> Tensor:
     return (document_ids_BL[:, :, None] == document_ids_BL[:, None, :])[:, None]
 
 
+def bias_mask(bias_HQK: Tensor, mask: Tensor | None) -> Tensor:
+    """Join a bias of the scores with who may see whom.
+
+    Parameters
+    ----------
+    bias_HQK : Tensor, float, shape (H, Q, K)
+        Added to the scores, as by ALiBi.
+    mask : Tensor, bool, broadcastable to (B, H, Q, K), optional
+        True where a query may look. None: everywhere.
+
+    Returns
+    -------
+    Tensor, float, shape (1, H, Q, K) or (B, H, Q, K)
+        The bias, and where no query may look so low that no weight is left. Not -inf: a query that
+        sees nothing would give NaN.
+    """
+    if mask is None:
+        return bias_HQK[None]
+    return bias_HQK.where(mask, torch.finfo(bias_HQK.dtype).min / 2)
+
+
 def attention(
     q_BHQD: Tensor,
     k_BHKD: Tensor,
@@ -70,8 +91,9 @@ def attention(
         Queries.
     k_BHKD, v_BHKD : Tensor, float, shape (B, H, K, D)
         Keys and values.
-    mask : Tensor, bool, broadcastable to (B, H, Q, K), optional
-        True where a query may look at a key (`padding_mask`, `document_mask`). None: everywhere.
+    mask : Tensor, bool or float, broadcastable to (B, H, Q, K), optional
+        Bool: True where a query may look at a key (`padding_mask`, `document_mask`). Float: added
+        to the scores (`bias_mask`). None: every query looks everywhere.
     dropout_p : float
         Share of the probabilities that is dropped in training.
     dropout_seed, dropout_place
@@ -83,7 +105,7 @@ def attention(
     Returns
     -------
     Tensor, float, shape (B, H, Q, D)
-        Mixed values; zero for a query that may look nowhere.
+        Mixed values; zero for a query that may look nowhere by a mask of bools.
 
     References
     ----------
@@ -95,11 +117,14 @@ def attention(
             q_BHQD, k_BHKD, v_BHKD, attn_mask=mask, dropout_p=dropped
         )
     score_BHQK = (q_BHQD * q_BHQD.shape[-1] ** -0.5) @ k_BHKD.transpose(-2, -1)
-    if mask is not None:
+    sees = mask if mask is not None and mask.dtype == torch.bool else None
+    if sees is not None:
         # Not -inf: a query that sees nothing would give NaN, in its gradient too.
-        score_BHQK = score_BHQK.masked_fill(~mask, torch.finfo(score_BHQK.dtype).min)
+        score_BHQK = score_BHQK.masked_fill(~sees, torch.finfo(score_BHQK.dtype).min)
+    elif mask is not None:
+        score_BHQK = score_BHQK + mask
     weight_BHQK = dropout(score_BHQK.softmax(-1), dropout_p, dropout_seed, dropout_place)
     mixed_BHQD = weight_BHQK @ v_BHKD
-    if mask is not None:
-        mixed_BHQD = mixed_BHQD.masked_fill(~mask.any(-1, keepdim=True), 0.0)
+    if sees is not None:
+        mixed_BHQD = mixed_BHQD.masked_fill(~sees.any(-1, keepdim=True), 0.0)
     return mixed_BHQD

@@ -1,200 +1,105 @@
-"""To Hugging Face and back: names, settings and whole models of the BERT and RoBERTa classes.
+"""To Hugging Face and back: whole models of published checkpoints and of transformers' classes.
 
-Comes in: a model of `heads.py`, or the weights and settings of a `RobertaForMaskedLM`,
-`BertForMaskedLM`, `RobertaForSequenceClassification` or `BertForSequenceClassification`. Goes out:
-the other of the two, with the same numbers. Nothing is guessed: a weight that is missing or left
-over, a shape or a setting that does not fit is an error that lists them. Files are `hf.py`'s.
-
-The two sides differ in names, and in that the projections to queries, keys and values are one
-matrix here (their rows stacked in that order).
+Comes in: a model of `heads.py`, or the weights and settings of a checkpoint in one of the dialects
+of `names.py`. Goes out: the other of the two, with the same numbers. Nothing is guessed: a weight
+that is missing or left over, or of another shape, copies that differ, and settings that do not fit
+are errors that list them. What tensors and settings are called is told in `names.py` and
+`settings.py`; files are `hf.py`'s.
 """
 
 import importlib
 import logging
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from helixlm.errors import InputError
-from helixlm.models.config import EncoderConfig, Head
-from helixlm.models.heads import MaskedLM, SequenceClassifier
+from helixlm.models.config import EncoderConfig, Family, Head
+from helixlm.models.heads import (
+    CausalLM,
+    MaskedLM,
+    SequenceClassifier,
+    build_language_model,
+)
+from helixlm.models.hyena import filter_positions
+from helixlm.models.hyena_config import HyenaConfig
 from helixlm.models.init import initialise
+from helixlm.models.names import NAMES, Dialect, Names, is_unused, tensor_names
+from helixlm.models.positions import rotary_frequencies
+from helixlm.models.settings import ConversionError, config_from_hf, config_to_hf, dialect_of
 
 logger = logging.getLogger(__name__)
 
-_SETTINGS = {
-    "vocab_size": "vocab_size",
-    "hidden_size": "hidden_size",
-    "num_layers": "num_hidden_layers",
-    "num_heads": "num_attention_heads",
-    "intermediate_size": "intermediate_size",
-    "max_positions": "max_position_embeddings",
-    "type_vocab_size": "type_vocab_size",
-    "pad_token_id": "pad_token_id",
-    "hidden_dropout": "hidden_dropout_prob",
-    "attention_dropout": "attention_probs_dropout_prob",
-    "norm_eps": "layer_norm_eps",
-    "initializer_range": "initializer_range",
-    "initialisation": "helixlm_initialisation",
-    "activation": "hidden_act",
+Model = MaskedLM | CausalLM | SequenceClassifier
+
+_CLASS: dict[Family | Literal["hyenadna"], str] = {
+    "bert": "Bert",
+    "roberta": "Roberta",
+    "esm": "Esm",
+    "modernbert": "ModernBert",
+    "helixlm": "Helixlm",
+    "hyenadna": "HyenaDNA",
 }
-"""Our settings, and what `RobertaConfig` and `BertConfig` call them; they keep ours as it is."""
+_TASK: dict[Head, str] = {"masked": "ForMaskedLM", "sequence": "ForSequenceClassification"}
+"""Together the names of classes, such as BertForMaskedLM."""
 
-_HF_DEFAULTS = {
-    "type_vocab_size": 2,
-    "hidden_dropout_prob": 0.1,
-    "attention_probs_dropout_prob": 0.1,
-    "layer_norm_eps": 1e-12,
-    "initializer_range": 0.02,
-    "helixlm_initialisation": "normal",
-    "hidden_act": "gelu",
-}
-"""What transformers assumes for a setting that ``config.json`` leaves out."""
-
-_ONLY = {
-    "hidden_act": "gelu",
-    "position_embedding_type": "absolute",
-    "is_decoder": False,
-    "add_cross_attention": False,
-    "tie_word_embeddings": True,
-}
-"""Settings of which one value is built here."""
-
-_ENCODER_NAMES = {
-    "embeddings.word": "embeddings.word_embeddings",
-    "embeddings.position": "embeddings.position_embeddings",
-    "embeddings.token_type": "embeddings.token_type_embeddings",
-    "embeddings.norm": "embeddings.LayerNorm",
-}
-_LAYER_NAMES = {
-    "attention_output": "attention.output.dense",
-    "attention_norm": "attention.output.LayerNorm",
-    "up": "intermediate.dense",
-    "down": "output.dense",
-    "feed_forward_norm": "output.LayerNorm",
-}
-_QKV_NAMES = ("attention.self.query", "attention.self.key", "attention.self.value")
-_HEAD_NAMES: dict[tuple[str, Head], dict[str, str]] = {
-    ("roberta", "masked"): {
-        "dense.weight": "lm_head.dense.weight",
-        "dense.bias": "lm_head.dense.bias",
-        "norm.weight": "lm_head.layer_norm.weight",
-        "norm.bias": "lm_head.layer_norm.bias",
-        "bias": "lm_head.bias",
-    },
-    ("bert", "masked"): {
-        "dense.weight": "cls.predictions.transform.dense.weight",
-        "dense.bias": "cls.predictions.transform.dense.bias",
-        "norm.weight": "cls.predictions.transform.LayerNorm.weight",
-        "norm.bias": "cls.predictions.transform.LayerNorm.bias",
-        "bias": "cls.predictions.bias",
-    },
-    ("roberta", "sequence"): {
-        "dense.weight": "classifier.dense.weight",
-        "dense.bias": "classifier.dense.bias",
-        "output.weight": "classifier.out_proj.weight",
-        "output.bias": "classifier.out_proj.bias",
-    },
-    ("bert", "sequence"): {
-        "dense.weight": "bert.pooler.dense.weight",
-        "dense.bias": "bert.pooler.dense.bias",
-        "output.weight": "classifier.weight",
-        "output.bias": "classifier.bias",
-    },
-}
-_OTHER_HEADS = ("lm_head.", "cls.", "classifier.", "roberta.pooler.", "bert.pooler.")
-"""Starts of names that a checkpoint may hold for heads that are not asked for."""
-
-_CLASSES: dict[tuple[str, Head], str] = {
-    ("roberta", "masked"): "RobertaForMaskedLM",
-    ("bert", "masked"): "BertForMaskedLM",
-    ("roberta", "sequence"): "RobertaForSequenceClassification",
-    ("bert", "sequence"): "BertForSequenceClassification",
-}
+_BARE = ("embeddings", "encoder", "layers", "final_norm", "pooler", "contact_head", "backbone")
+"""What names begin with that were saved from an encoder alone, without its own name."""
 
 
-class ConversionError(InputError):
-    """Weights or settings that do not make a model that is built here."""
-
-
-def tensor_names(config: EncoderConfig, head: Head) -> dict[str, tuple[str, ...]]:
-    """Return our parameter names with those of transformers.
-
-    A name with three partners is the stack of the three, along the first axis.
-
-    Parameters
-    ----------
-    config : EncoderConfig
-        `family` and `num_layers` are read.
-    head : {"masked", "sequence"}
-        What stands on the encoder.
-
-    Returns
-    -------
-    dict of str to tuple of str
-        In the order of our state dict.
-    """
-    base = config.family
-    names: dict[str, tuple[str, ...]] = {}
-    for ours, theirs in _ENCODER_NAMES.items():
-        for part in ("weight", "bias") if theirs.endswith("LayerNorm") else ("weight",):
-            names[f"encoder.{ours}.{part}"] = (f"{base}.{theirs}.{part}",)
-    for n in range(config.num_layers):
-        layer = f"{base}.encoder.layer.{n}"
-        for part in ("weight", "bias"):
-            names[f"encoder.layers.{n}.qkv.{part}"] = tuple(
-                f"{layer}.{theirs}.{part}" for theirs in _QKV_NAMES
-            )
-        for ours, theirs in _LAYER_NAMES.items():
-            for part in ("weight", "bias"):
-                names[f"encoder.layers.{n}.{ours}.{part}"] = (f"{layer}.{theirs}.{part}",)
-    for ours, theirs in _HEAD_NAMES[config.family, head].items():
-        names[f"head.{ours}"] = (theirs,)
-    return names
-
-
-def tensors_to_hf(
-    tensors: Mapping[str, Tensor], config: EncoderConfig, head: Head
-) -> dict[str, Tensor]:
-    """Rename tensors as transformers does: weights, or anything of the same shapes (gradients).
+def tensors_to_hf(tensors: Mapping[str, Tensor], dialect: Dialect, head: Head) -> dict[str, Tensor]:
+    """Rename tensors as a dialect does: weights, or anything of the same shapes (gradients).
 
     Parameters
     ----------
     tensors : mapping of str to Tensor
-        By our names, all that `tensor_names` gives.
-    config : EncoderConfig
-        Of the model.
+        By our names.
+    dialect : str
+        Whose names are wanted.
     head : {"masked", "sequence"}
         Of the model.
 
     Returns
     -------
     dict of str to Tensor
-        The tensors that `save_pretrained` writes for the same model: tied ones once. Each has
-        memory of its own where one was split, and shares it with the input elsewhere.
+        Each has memory of its own where one was split, and shares it with the input elsewhere.
     """
     renamed: dict[str, Tensor] = {}
-    for ours, theirs in tensor_names(config, head).items():
+    for ours, theirs in tensor_names(tensors, dialect, head).items():
         pieces = tensors[ours].chunk(len(theirs))
         for name, piece in zip(theirs, pieces, strict=True):
             renamed[name] = piece.clone() if len(theirs) > 1 else piece
     return renamed
 
 
-def config_to_hf(model: MaskedLM | SequenceClassifier) -> dict[str, Any]:
-    """Return the settings of a model as transformers writes them into ``config.json``."""
+def state_to_hf(model: Model) -> dict[str, Tensor]:
+    """Return all tensors that `save_pretrained` writes for the same model, on the CPU.
+
+    Tied ones come once. ESM's class also has a head that predicts contacts of amino acids, which
+    is zero here, and its table of frequencies.
+    """
     config = model.config
-    settings: dict[str, Any] = {
-        "architectures": [_CLASSES[config.family, head_of(model)]],
-        "model_type": config.family,
+    tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    renamed = tensors_to_hf(tensors, config.family, head_of(model))
+    if config.family == "esm":
+        maps = config.num_layers * config.num_heads
+        renamed["esm.contact_head.regression.weight"] = torch.zeros(1, maps)
+        renamed["esm.contact_head.regression.bias"] = torch.zeros(1)
+    if config.family == "esm" and config.positions == "rotary":
+        renamed["esm.rotary_embeddings.inv_freq"] = rotary_frequencies(
+            config.hidden_size // config.num_heads, config.rotary_base
+        )
+    return renamed
+
+
+def settings_to_hf(model: Model) -> dict[str, Any]:
+    """Return the settings of a model as transformers writes them into ``config.json``."""
+    settings = config_to_hf(model.config) | {
+        "architectures": [class_name(model.config.family, head_of(model))],
         "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
-        "is_decoder": False,
-        "add_cross_attention": False,
-        "tie_word_embeddings": True,
     }
-    settings |= {theirs: getattr(config, ours) for ours, theirs in _SETTINGS.items()}
     if isinstance(model, SequenceClassifier):
         settings["classifier_dropout"] = model.dropout
         settings["id2label"] = {str(k): label for k, label in enumerate(model.labels)}
@@ -203,53 +108,19 @@ def config_to_hf(model: MaskedLM | SequenceClassifier) -> dict[str, Any]:
     return settings
 
 
-def config_from_hf(hf_config: Mapping[str, Any]) -> EncoderConfig:
-    """Read the settings of a BERT or RoBERTa.
-
-    Parameters
-    ----------
-    hf_config : mapping
-        What ``config.json`` holds, or ``config.to_dict()``.
-
-    Returns
-    -------
-    EncoderConfig
-        The same model in our words.
-
-    Raises
-    ------
-    ConversionError
-        If the model is of another type, a setting is missing or has a value that is not built here.
-    """
-    family = hf_config.get("model_type")
-    if family not in ("roberta", "bert"):
-        raise ConversionError(
-            f"config.json says model_type {family!r}, expected 'roberta' or 'bert': models of "
-            f"other types cannot be read"
-        )
-    for name, value in _ONLY.items():
-        if hf_config.get(name, value) != value:
-            raise ConversionError(
-                f"config.json says {name} {hf_config[name]!r}, expected {value!r}: models with "
-                f"another setting cannot be read"
-            )
-    found = _HF_DEFAULTS | {name: hf_config[name] for name in hf_config}
-    missing = [theirs for theirs in _SETTINGS.values() if found.get(theirs) is None]
-    if missing:
-        raise ConversionError(f"config.json does not give {', '.join(missing)}")
-    values = {ours: found[theirs] for ours, theirs in _SETTINGS.items()}
-    try:
-        return EncoderConfig(family=family, **values)
-    except ValueError as error:
-        raise ConversionError(f"config.json describes no model: {error}") from error
+def class_name(family: Family | Literal["hyenadna"], head: Head) -> str:
+    """Return the class that a model is saved as: of transformers, or of `auto.py`."""
+    if family == "hyenadna" and head == "masked":
+        return "HyenaDNAForCausalLM"
+    return _CLASS[family] + _TASK[head]
 
 
-def head_of(model: MaskedLM | SequenceClassifier) -> Head:
-    """Return the kind of head that a model has."""
-    return "masked" if isinstance(model, MaskedLM) else "sequence"
+def head_of(model: Model) -> Head:
+    """Return the kind of head that a model has; the next token's is "masked" too."""
+    return "sequence" if isinstance(model, SequenceClassifier) else "masked"
 
 
-def to_hf(model: MaskedLM | SequenceClassifier) -> Any:
+def to_hf(model: Model) -> Any:
     """Return the transformers model with the same weights, in the same mode.
 
     Parameters
@@ -260,18 +131,21 @@ def to_hf(model: MaskedLM | SequenceClassifier) -> Any:
     Returns
     -------
     transformers.PreTrainedModel
-        A stock class on the CPU, with weights of its own.
+        On the CPU, with weights of its own: a stock class, or one of `auto.py` where none is equal.
     """
+    if isinstance(model.config, HyenaConfig):
+        raise ConversionError(
+            "transformers has no class for a HyenaDNA: save it, for helixlm.load to read"
+        )
     # Imported here by name: it takes seconds, and the rest of this module does not need it.
     transformers = importlib.import_module("transformers")
-    settings = config_to_hf(model)
+    ours = model.config.family == "helixlm"
+    home = importlib.import_module("helixlm.models.auto") if ours else transformers
+    settings = settings_to_hf(model)
     with torch.random.fork_rng(devices=[]):  # Its constructor draws weights, which are replaced.
-        hf_class = getattr(transformers, settings["architectures"][0])
+        hf_class = getattr(home, settings["architectures"][0])
         hf_model = hf_class(transformers.AutoConfig.for_model(**settings))
-    tensors = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    loaded = hf_model.load_state_dict(
-        tensors_to_hf(tensors, model.config, head_of(model)), strict=False
-    )
+    loaded = hf_model.load_state_dict(state_to_hf(model), strict=False)
     assert not loaded.unexpected_keys, loaded
     return hf_model.train(model.training)
 
@@ -285,7 +159,7 @@ def from_hf(
     labels: Sequence[str] | None = None,
     dropout: float | None = None,
     seed: int = 0,
-) -> MaskedLM | SequenceClassifier:
+) -> Model:
     """Build our model with the weights of a transformers model.
 
     Parameters
@@ -307,14 +181,14 @@ def from_hf(
 
     Returns
     -------
-    MaskedLM or SequenceClassifier
+    MaskedLM, CausalLM or SequenceClassifier
         Float32, on the CPU, in evaluation mode, with weights of its own.
 
     Raises
     ------
     ConversionError
-        If weights are missing, left over or of other shapes, if tied weights differ, or if settings
-        do not fit.
+        If weights are missing, left over or of other shapes, if copies of a weight differ, or if
+        settings do not fit.
     """
     if isinstance(source, nn.Module):
         if hf_config is None:  # A model that was never saved does not name its class.
@@ -322,34 +196,23 @@ def from_hf(
         source = source.state_dict()
     if hf_config is None:
         raise ConversionError("weights without settings: give hf_config, what config.json holds")
-    config = config_from_hf(hf_config)
+    config, dialect = config_from_hf(hf_config), dialect_of(hf_config)
     head = head or _head_from_hf(hf_config)
-    found = _tidy(source, config.family)
+    found = _in_one_form(source, NAMES[dialect])
+    if isinstance(config, HyenaConfig):
+        found = _tidy_filters(found, config)
     with torch.device("meta"):  # Shapes only: no memory, no random numbers.
         if head == "masked":
-            model: MaskedLM | SequenceClassifier = MaskedLM(config)
+            model: Model = build_language_model(config)
         else:
-            num_labels, fresh = _count_labels(found, config, num_labels)
+            output = NAMES[dialect].sequence["output"]
+            num_labels, fresh = _count_labels(found.get(f"{output}.weight"), num_labels)
             if labels is None and not fresh:
                 labels = _labels_from_hf(hf_config, num_labels)
             if dropout is None:
-                dropout = hf_config.get("classifier_dropout")
+                dropout = _dropout_from_hf(hf_config)
             model = SequenceClassifier(config, num_labels, dropout, labels)
-    tensors, missing, left = _tensors_from_hf(found, model)
-    if head == "sequence" and missing and all(name.startswith("head.") for name in missing):
-        model.head.to_empty(device="cpu")
-        initialise(model.head, config, torch.Generator().manual_seed(seed))
-        tensors |= {name: model.state_dict()[name] for name in missing}
-        logger.info("fresh weights, seed %d: %s", seed, ", ".join(missing))
-        missing = []
-    if missing or left:
-        names = tensor_names(config, head)
-        absent = [name for ours in missing for name in names[ours] if name not in found]
-        raise ConversionError(
-            f"the weights do not make a {_CLASSES[config.family, head]}: "
-            f"missing: {_shorten(absent)}; left over: {_shorten(left)}"
-        )
-    model.load_state_dict(tensors, assign=True)
+    model.load_state_dict(_tensors_from_hf(found, model, dialect, seed), assign=True)
     return model.eval()
 
 
@@ -359,8 +222,11 @@ def _settings_of(hf_model: Any) -> dict[str, Any]:
 
 def _head_from_hf(hf_config: Mapping[str, Any]) -> Head:
     """Read from ``architectures`` what a checkpoint is for."""
-    classes = hf_config.get("architectures") or ["nothing"]
-    if classes[0].endswith(("ForMaskedLM", "ForPreTraining")):
+    classes = hf_config.get("architectures")
+    if not isinstance(classes, list) or not classes or not isinstance(classes[0], str):
+        classes = ["nothing"]
+    # GENA-LM's file says BertForPretraining.
+    if classes[0].lower().endswith(("formaskedlm", "forpretraining", "forcausallm")):
         return "masked"
     if classes[0].endswith("ForSequenceClassification"):
         return "sequence"
@@ -372,84 +238,150 @@ def _head_from_hf(hf_config: Mapping[str, Any]) -> Head:
 
 def _labels_from_hf(hf_config: Mapping[str, Any], num_labels: int) -> list[str] | None:
     """Return the names of the labels, if there is one for each."""
-    names = {int(k): str(label) for k, label in (hf_config.get("id2label") or {}).items()}
-    return [names[k] for k in range(num_labels)] if sorted(names) == [*range(num_labels)] else None
+    found = hf_config.get("id2label")
+    names = {str(k): str(label) for k, label in found.items()} if isinstance(found, dict) else {}
+    wanted = [str(k) for k in range(num_labels)]
+    return [names[k] for k in wanted] if names.keys() == set(wanted) else None
 
 
-def _count_labels(
-    found: Mapping[str, Tensor], config: EncoderConfig, num_labels: int | None
-) -> tuple[int, bool]:
+def _dropout_from_hf(hf_config: Mapping[str, Any]) -> float | None:
+    """Return the dropout of a sequence head, if config.json says one."""
+    found = hf_config.get("classifier_dropout")
+    if found is None or (isinstance(found, int | float) and 0 <= found < 1):
+        return found
+    raise ConversionError(
+        f"config.json says classifier_dropout {found!r}, expected null or a rate from 0 to below 1"
+    )
+
+
+def _count_labels(output_KC: Tensor | None, num_labels: int | None) -> tuple[int, bool]:
     """Return the number of labels, and whether the output layer is to be made fresh."""
-    output = found.get(_HEAD_NAMES[config.family, "sequence"]["output.weight"])
-    if output is not None and num_labels not in (None, len(output)):
+    if output_KC is not None and num_labels not in (None, len(output_KC)):
         raise ConversionError(
-            f"the classifier in the weights has {len(output)} labels, asked for {num_labels}: "
+            f"the classifier in the weights has {len(output_KC)} labels, asked for {num_labels}: "
             f"start from the pretrained model instead"
         )
-    if output is not None:
-        return len(output), False
+    if output_KC is not None:
+        return len(output_KC), False
     if num_labels is None:
         raise ConversionError("the weights hold no classifier: say num_labels to get a fresh one")
     return num_labels, True
 
 
-def _tidy(source: Mapping[str, Tensor], family: str) -> dict[str, Tensor]:
-    """Bring the names of older and of bare checkpoints into one form, and check what is tied."""
-    bare = ("embeddings.", "encoder.", "pooler.")  # saved from RobertaModel or BertModel
+def _in_one_form(source: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
+    """Bring the names of older and of bare checkpoints into one form."""
     found: dict[str, Tensor] = {}
     for name, tensor in source.items():
-        if name.endswith((".position_ids", ".token_type_ids")):  # buffers of transformers < 4.31
-            continue
-        if name.startswith(bare):
-            name = f"{family}.{name}"
+        part = name.partition(".")[0]
+        if part != names.base and part in _BARE:
+            name = f"{names.base}.{name}"
         if name.endswith(("LayerNorm.gamma", "LayerNorm.beta")):  # from TensorFlow
             name = name.replace(".gamma", ".weight").replace(".beta", ".bias")
         found[name] = tensor
-    head = "lm_head" if family == "roberta" else "cls.predictions"
-    tied = {
-        f"{head}.decoder.weight": f"{family}.embeddings.word_embeddings.weight",
-        f"{head}.decoder.bias": f"{head}.bias",
-    }
-    for copy, original in tied.items():
-        if copy in found:
-            tensor = found.pop(copy)
-            if not torch.equal(tensor, found.setdefault(original, tensor)):
-                raise ConversionError(
-                    f"{copy} differs from {original}: a model whose decoder is not tied to its "
-                    f"embedding cannot be read"
-                )
     return found
 
 
+def _tidy_filters(found: Mapping[str, Tensor], config: HyenaConfig) -> dict[str, Tensor]:
+    """Bring the names of HyenaDNA's first releases into one form, and check what is not read.
+
+    They begin with "model.", name the parts of layers that were trained with checkpointing
+    otherwise, and hold the frequencies that a filter's sines share once or three times. The
+    positions that filters are made of are worked out here; where those of a checkpoint differ,
+    they were trained, or are of another length.
+    """
+    tidy: dict[str, Tensor] = {}
+    for name, tensor in found.items():
+        name = name.removeprefix("model.").replace(".layer.", ".")
+        name = f"hyena.{name}" if name.startswith("backbone.") else name
+        if name.endswith(".freq"):
+            name = re.sub(r"implicit_filter\.[135]\.freq$", "implicit_filter.1.freq", name)
+            tensor = tensor.flatten()
+            if not torch.equal(tidy.setdefault(name, tensor), tensor):
+                raise ConversionError(f"{name}: the sines of a filter have frequencies that differ")
+        if name.endswith("filter_fn.pos_emb.z"):
+            _check_positions(name, tensor, config)
+        tidy[name] = tensor
+    return tidy
+
+
+def _check_positions(name: str, found_1TE: Tensor, config: HyenaConfig) -> None:
+    built_TE, _ = filter_positions(config.max_positions, config, torch.device("cpu"))
+    shape = (1, *built_TE.shape)
+    if found_1TE.shape != shape:
+        raise ConversionError(
+            f"{name} has {tuple(found_1TE.shape)}, expected {shape}: config.json is of a model of "
+            "another length, and its filters would be others"
+        )
+    if not torch.allclose(found_1TE[0].cpu().float(), built_TE, atol=1e-3):
+        raise ConversionError(f"{name}: positions that were trained, which are not built here")
+
+
 def _tensors_from_hf(
-    found: Mapping[str, Tensor], model: MaskedLM | SequenceClassifier
-) -> tuple[dict[str, Tensor], list[str], list[str]]:
-    """Return tensors by our names, our names without a partner, and their names without one."""
-    expected = model.state_dict()
+    found: dict[str, Tensor], model: Model, dialect: Dialect, seed: int
+) -> dict[str, Tensor]:
+    """Return the tensors of a model by our names, float32; a sequence head may be made fresh."""
+    expected, head = model.state_dict(), head_of(model)
+    names = tensor_names(expected, dialect, head)
+    problems: dict[str, list[str]] = {"copies that differ": _drop_copies(found, model, dialect)}
+    used = {name for theirs in names.values() for name in theirs}
+    missing = [ours for ours, theirs in names.items() if not all(name in found for name in theirs)]
     tensors: dict[str, Tensor] = {}
-    missing: list[str] = []
-    wrong: list[str] = []
-    used: set[str] = set()
-    for ours, theirs in tensor_names(model.config, head_of(model)).items():
-        used.update(theirs)
-        if not all(name in found for name in theirs):
-            missing.append(ours)
+    problems["of another shape"] = wrong = []
+    for ours, theirs in names.items():
+        if ours in missing:
             continue
         rows, *rest = expected[ours].shape
         shape = (rows // len(theirs), *rest)
-        wrong += [
-            f"{name} has shape {tuple(found[name].shape)}, expected {shape}"
-            for name in theirs
-            if found[name].shape != shape
-        ]
-        if not wrong:
+        unlike = [name for name in theirs if found[name].shape != shape]
+        wrong += [f"{name} has {tuple(found[name].shape)}, expected {shape}" for name in unlike]
+        if not unlike:
             tensors[ours] = torch.cat([found[name].detach().cpu().float() for name in theirs])
-    if wrong:
-        raise ConversionError(f"the weights do not fit config.json: {_shorten(wrong)}")
-    left = [name for name in found if name not in used and not name.startswith(_OTHER_HEADS)]
-    return tensors, missing, left
+    if head == "sequence" and all(name.startswith("head.") for name in missing):
+        tensors |= _fresh_head(model, missing, seed)
+        missing = []
+    problems["missing"] = [name for ours in missing for name in names[ours] if name not in found]
+    problems["left over"] = [
+        name for name in found if name not in used and not is_unused(name, dialect, head)
+    ]
+    told = [
+        f"{problem}: {_shorten(problems[problem])}"
+        for problem in ("missing", "left over", "of another shape", "copies that differ")
+        if problems[problem]
+    ]
+    if told:
+        raise ConversionError(
+            f"the weights do not make the {dialect} model that config.json describes: "
+            f"{'; '.join(told)}"
+        )
+    return tensors
+
+
+def _drop_copies(found: dict[str, Tensor], model: Model, dialect: Dialect) -> list[str]:
+    """Remove what is written twice; return what differs from the tensor it is a copy of."""
+    names = NAMES[dialect]
+    copies = dict(names.copies)
+    if isinstance(model.config, EncoderConfig) and model.config.tied_decoder:
+        copies[f"{names.masked['decoder']}.weight"] = f"{names.encoder['embeddings.word']}.weight"
+    differing = []
+    for copy, original in copies.items():
+        if copy in found:
+            tensor = found.pop(copy)
+            if not torch.equal(tensor, found.setdefault(original, tensor)):
+                differing.append(f"{copy} differs from {original}")
+    return differing
+
+
+def _fresh_head(model: Model, names: Sequence[str], seed: int) -> dict[str, Tensor]:
+    """Draw the tensors of a sequence head that a checkpoint does not hold."""
+    if not names:
+        return {}
+    assert isinstance(model, SequenceClassifier), "other heads are never made fresh"
+    model.head.to_empty(device="cpu")
+    initialise(model.head, model.config, torch.Generator().manual_seed(seed))
+    logger.info("fresh weights, seed %d: %s", seed, ", ".join(names))
+    return {name: model.state_dict()[name] for name in names}
 
 
 def _shorten(names: Sequence[str], limit: int = 6) -> str:
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return (", ".join(names[:limit]) or "nothing") + more
+    return ", ".join(names[:limit]) + more

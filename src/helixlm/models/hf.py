@@ -1,9 +1,8 @@
 """Model folders as Hugging Face lays them out: written so that plain transformers loads them.
 
 Comes in: a model, or the name of a folder or of a model on the hub. Goes out: a folder with
-``config.json`` and ``model.safetensors``, or a model. What the weights mean is `convert.py`'s.
-Weights are read from safetensors only: a pickle can run code when it is opened, so ``.bin`` files
-are refused.
+``config.json`` and ``model.safetensors``, or a model. What the weights mean is `convert.py`'s, how
+their files are read is `weights.py`'s.
 """
 
 import errno
@@ -13,35 +12,32 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 
-from helixlm.errors import InputError, StateError
+from helixlm.errors import StateError
 from helixlm.files import sync_path
 from helixlm.models.config import Head
-from helixlm.models.convert import (
-    ConversionError,
-    config_to_hf,
-    from_hf,
-    head_of,
-    tensors_to_hf,
+from helixlm.models.convert import Model, from_hf, settings_to_hf, state_to_hf
+from helixlm.models.settings import ConversionError
+from helixlm.models.weights import (
+    PICKLE_FILE,
+    WEIGHTS_FILE,
+    ModelFolderError,
+    has_weights,
+    index_of,
+    read_json,
+    read_weights,
 )
-from helixlm.models.heads import MaskedLM, SequenceClassifier
 
 CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-INDEX_FILE = "model.safetensors.index.json"
-"""Lists the files of weights that were split."""
-
 HUB_FILES = [
     CONFIG_FILE,
     "model*.safetensors",
-    INDEX_FILE,
+    index_of(WEIGHTS_FILE),
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -49,18 +45,16 @@ HUB_FILES = [
     "vocab.*",
     "merges.txt",
 ]
-"""What is fetched from the hub: settings, weights and the tokenizer; never a pickle or code."""
-
-
-class ModelFolderError(InputError):
-    """A folder or a name that gives no model."""
+"""What is fetched from the hub: settings, weights and the tokenizer; never code."""
+HUB_PICKLES = ["pytorch_model*.bin", index_of(PICKLE_FILE)]
+"""What is fetched besides where there are no safetensors."""
 
 
 class ModelWriteError(StateError, OSError):
     """A model that cannot be written; what was there before is untouched."""
 
 
-def save_model(model: MaskedLM | SequenceClassifier, folder: str | os.PathLike[str]) -> Path:
+def save_model(model: Model, folder: str | os.PathLike[str]) -> Path:
     """Write a model as a folder that transformers loads without helixlm.
 
     Both files are written beside the folder and synced before anything appears under its name. A
@@ -86,14 +80,12 @@ def save_model(model: MaskedLM | SequenceClassifier, folder: str | os.PathLike[s
     """
     folder = Path(folder)
     partial = folder.parent / f".{folder.name}.partial"
-    tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    tensors = tensors_to_hf(tensors, model.config, head_of(model))
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    tensors = {name: tensor.contiguous() for name, tensor in state_to_hf(model).items()}
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         save_file(tensors, partial / WEIGHTS_FILE, metadata={"format": "pt"})
-        text = json.dumps(config_to_hf(model), indent=2, sort_keys=True) + "\n"
+        text = json.dumps(settings_to_hf(model), indent=2, sort_keys=True) + "\n"
         (partial / CONFIG_FILE).write_text(text, encoding="utf-8")
         for path in (partial / WEIGHTS_FILE, partial / CONFIG_FILE, partial):
             sync_path(path)
@@ -121,8 +113,8 @@ def load_model(
     labels: Sequence[str] | None = None,
     dropout: float | None = None,
     seed: int = 0,
-) -> MaskedLM | SequenceClassifier:
-    """Read a BERT or RoBERTa from a folder or from the hub.
+) -> Model:
+    """Read a model from a folder or from the hub, whatever published kind it is of.
 
     Parameters
     ----------
@@ -144,14 +136,14 @@ def load_model(
     Raises
     ------
     ModelFolderError
-        If there is no such folder or model, if a file is missing, cut short or a pickle, or if
-        the weights and settings do not make a model that is built here.
+        If there is no such folder or model, if a file is missing, cut short or a pickle with code
+        in it, or if the weights and settings do not make a model that is built here.
     """
     folder = find_folder(source)
-    settings = _read_json(folder / CONFIG_FILE)
+    settings = read_json(folder / CONFIG_FILE)
     try:
         return from_hf(
-            _read_weights(folder),
+            read_weights(folder),
             settings,
             head=head,
             num_labels=num_labels,
@@ -189,54 +181,16 @@ def find_folder(source: str | os.PathLike[str]) -> Path:
     if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", str(source)):
         raise ModelFolderError(f"{source}: there is no such folder")
     try:
-        return Path(snapshot_download(str(source), allow_patterns=HUB_FILES))
+        folder = Path(snapshot_download(str(source), allow_patterns=HUB_FILES))
+        if not has_weights(folder, WEIGHTS_FILE):
+            folder = Path(snapshot_download(str(source), allow_patterns=HUB_FILES + HUB_PICKLES))
+        return folder
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelFolderError(
             f"{source}: there is no such folder, and no model of this name could be fetched from "
             f"the Hugging Face hub: {reason}"
         ) from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelFolderError(
-            f"{path.parent}: has no {path.name}, so it is no model folder; expected one that "
-            f"save_model or transformers wrote"
-        ) from error
-    except ValueError as error:
-        raise ModelFolderError(f"{path}: is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ModelFolderError(f"{path}: holds a {type(value).__name__}, expected an object")
-    return value
-
-
-def _read_weights(folder: Path) -> dict[str, Tensor]:
-    """Read all tensors of a folder, from one file or from several with an index."""
-    names = {WEIGHTS_FILE}
-    if not (folder / WEIGHTS_FILE).exists() and (folder / INDEX_FILE).exists():
-        names = set(_read_json(folder / INDEX_FILE).get("weight_map", {}).values())
-    tensors: dict[str, Tensor] = {}
-    for path in sorted(folder / name for name in names):
-        try:
-            tensors |= load_file(path)
-        except FileNotFoundError as error:
-            pickles = sorted(p.name for p in folder.glob("*.bin"))
-            if pickles:
-                raise ModelFolderError(
-                    f"{folder}: holds weights only as {pickles[0]}, a pickle, which can run code "
-                    f"when it is opened and is never read: convert it to {WEIGHTS_FILE} first"
-                ) from error
-            raise ModelFolderError(
-                f"{folder}: has no {path.name}; weights are read from safetensors files only"
-            ) from error
-        except SafetensorError as error:
-            raise ModelFolderError(
-                f"{path}: is damaged or cut short ({error}): copy or fetch it again"
-            ) from error
-    return tensors
 
 
 def _error_number(error: Exception) -> int | None:

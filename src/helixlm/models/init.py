@@ -2,6 +2,7 @@
 
 Linear and embedding weights are normal with the standard deviation `initializer_range`, biases
 zero, LayerNorm weights one, the padding rows of embeddings zero: BERT's rule, as in transformers.
+ModernBERT and HyenaDNA begin in ways of their own.
 
 With ``initialisation="local"`` four things are set on top of it, all of which a model finds by
 itself after some hundred million tokens, and which a small run never reaches. Everything is
@@ -28,7 +29,9 @@ from torch import Tensor, nn
 
 from helixlm.models.config import EncoderConfig
 from helixlm.models.encoder import Embeddings, Layer
-from helixlm.models.heads import MaskedHead
+from helixlm.models.heads import MaskedHead, SequenceHead
+from helixlm.models.hyena import HyenaLayer
+from helixlm.models.hyena_config import HyenaConfig
 
 SELF_SCORE = 20.0
 """Score that a head gives the token at its offset at the start, before softmax, by positions
@@ -44,7 +47,7 @@ LETTER_SHARE = 0.8
 @torch.no_grad()
 def initialise(
     model: nn.Module,
-    config: EncoderConfig,
+    config: EncoderConfig | HyenaConfig,
     generator: torch.Generator,
     spelling: Sequence[str] = (),
 ) -> None:
@@ -54,7 +57,7 @@ def initialise(
     ----------
     model : nn.Module
         An encoder, a model with a head, or a head alone.
-    config : EncoderConfig
+    config : EncoderConfig or HyenaConfig
         `initializer_range` and `initialisation` are read.
     generator : torch.Generator
         A generator on the CPU. Numbers are drawn there in float32 and then moved, so the weights do
@@ -73,7 +76,9 @@ def initialise(
     standard deviations; transformers `PreTrainedModel._init_weights`. For "local": Vaswani et al.
     (2017), Attention is all you need, section 3.5; Cordonnier et al. (2020), On the relationship
     between self-attention and convolutional layers, ICLR; Trockman & Kolter (2023), Mimetic
-    initialization of self-attention layers, ICML.
+    initialization of self-attention layers, ICML. For "modernbert": transformers
+    `ModernBertPreTrainedModel._init_weights`. For HyenaDNA: `_init_weights` of
+    HazyResearch/hyena-dna, `standalone_hyenadna.py`.
     """
 
     def draw(weight: Tensor) -> None:
@@ -90,7 +95,11 @@ def initialise(
         for name, parameter in module.named_parameters(recurse=False):
             if name == "bias":
                 parameter.zero_()
-    if config.initialisation == "local":
+    if isinstance(config, HyenaConfig):
+        _begin_hyena(model, config, generator)
+    elif config.initialisation == "modernbert":
+        _begin_modernbert(model, config, generator)
+    elif config.initialisation == "local":
         layers = 0
         for module in model.modules():
             if isinstance(module, Embeddings):
@@ -101,6 +110,51 @@ def initialise(
                 layers += 1
             elif isinstance(module, MaskedHead):
                 nn.init.eye_(module.dense.weight)
+
+
+def _begin_hyena(model: nn.Module, config: HyenaConfig, generator: torch.Generator) -> None:
+    """Set what HyenaDNA begins otherwise.
+
+    What leaves a layer is lower by the square root of the number of parts, as in GPT-2; short
+    filters are as PyTorch draws a convolution, the values that pass by the long ones normal.
+    """
+
+    def draw_(weight: Tensor, std: float) -> None:
+        weight.copy_(torch.empty(weight.shape).normal_(0.0, std, generator=generator))
+
+    for module in model.modules():
+        if isinstance(module, HyenaLayer):
+            for layer in (module.operator_output, module.down):
+                draw_(layer.weight, config.initializer_range / math.sqrt(2 * config.num_layers))
+            short = module.short_filter
+            reach = 1 / math.sqrt(short.kernel_size[0])
+            for parameter in short.parameters():
+                fresh = torch.empty(parameter.shape).uniform_(-reach, reach, generator=generator)
+                parameter.copy_(fresh)
+            draw_(module.filter.skip, 1.0)
+            module.filter.frequency.fill_(config.filter_frequency)
+
+
+def _begin_modernbert(model: nn.Module, config: EncoderConfig, generator: torch.Generator) -> None:
+    """Draw all matrices again, cut at two standard deviations; what leaves a layer is lower."""
+    usual = config.initializer_range
+    low = usual / math.sqrt(2 * config.num_layers)
+    for module in model.modules():
+        stds: dict[nn.Module, float] = {}
+        if isinstance(module, Embeddings):
+            stds = {module.word: usual}
+        elif isinstance(module, Layer):
+            stds = {module.qkv: usual, module.up: usual}
+            stds |= {module.attention_output: low, module.down: low}
+        elif isinstance(module, MaskedHead):
+            stds = {module.dense: low}
+        elif isinstance(module, SequenceHead):
+            stds = {module.dense: low, module.output: config.hidden_size**-0.5}
+        for layer, std in stds.items():
+            weight = layer.get_parameter("weight")
+            fresh = torch.empty(weight.shape)
+            nn.init.trunc_normal_(fresh, 0.0, std, -2 * std, 2 * std, generator=generator)
+            weight.copy_(fresh)
 
 
 @torch.no_grad()

@@ -6,37 +6,19 @@ another gets the one or the other, never a mixture: the hub changes from one com
 What the card says belongs to `report/card.py`.
 """
 
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path, PurePath
-from typing import NamedTuple
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.hf_api import RepoFile
+from huggingface_hub import CommitOperationAdd, HfApi
 
 from helixlm.data.corpus.base import Corpus, CorpusManifest
 from helixlm.data.folder import MANIFEST
-from helixlm.data.hub import REPO_TYPE, HubError, check_name, hub_errors
+from helixlm.data.hub import REPO_TYPE, HubError, check_name
+from helixlm.pipeline.hub_files import CARD, PushResult, push_files
 from helixlm.pipeline.prepare import PAGE
 from helixlm.report.card import render_card
 from helixlm.version import __version__
-
-CARD = "README.md"
-COMMIT_FILES = 250
-"""Files of a commit: the hub gives up after a minute, and its own client begins with so many."""
-
-
-class PushResult(NamedTuple):
-    """What a push has done."""
-
-    url: str
-    revision: str
-    """The commit that holds the corpus."""
-    sent: int
-    """Files that were not there, or were others."""
-    deleted: int
-    """Files of another corpus that were there before."""
 
 
 def push_corpus(
@@ -80,29 +62,17 @@ def push_corpus(
     """
     check_name(name)
     corpus.verify()
-    wanted = _additions(corpus, name, licence)
-    api = HfApi(token=token, library_name="helixlm", library_version=__version__)
-    with hub_errors(name):
-        # None leaves it to what the owner has chosen for new datasets.
-        url = api.create_repo(name, repo_type=REPO_TYPE, private=private or None, exist_ok=True)
-        there = api.repo_info(name, repo_type=REPO_TYPE)
-        head = str(there.sha)
-        if private and not there.private:
-            raise HubError(f"{name}: expected a private dataset, found a public one: {url}")
-        tree = api.list_repo_tree(name, repo_type=REPO_TYPE, revision=head, recursive=True)
-        found = {file.path: file for file in tree if isinstance(file, RepoFile)}
-        _refuse_others(api, name, head, found)
-        new = [file for file in wanted if not _is_there(file, found.get(file.path_in_repo))]
-        kept = {file.path_in_repo for file in wanted}
-        old = [
-            CommitOperationDelete(path, is_folder=False)
-            for path in found
-            if path not in kept and _is_ours(path)
-        ]
-        operations: list[CommitOperationAdd | CommitOperationDelete] = [*old, *new]
-        message = f"Corpus {corpus.manifest.corpus_sha256[:12]}, by helixlm {__version__}"
-        revision = _commit(api, name, head, operations, message) if operations else head
-    return PushResult(str(url), revision, len(new), len(old))
+    message = f"Corpus {corpus.manifest.corpus_sha256[:12]}, by helixlm {__version__}"
+    return push_files(
+        name,
+        _additions(corpus, name, licence),
+        kind=REPO_TYPE,
+        message=message,
+        is_ours=_is_ours,
+        check=_refuse_others,
+        private=private,
+        token=token,
+    )
 
 
 def _additions(corpus: Corpus, name: str, licence: str | None) -> list[CommitOperationAdd]:
@@ -140,18 +110,7 @@ def _is_ours(path: str) -> bool:
     )
 
 
-def _is_there(file: CommitOperationAdd, found: RepoFile | None) -> bool:
-    """Say whether the dataset has a file with these contents."""
-    if found is None:
-        return False
-    if found.lfs is not None:
-        return found.lfs.sha256 == file.upload_info.sha256.hex()
-    with file.as_file() as stream:
-        content = stream.read()
-    return found.blob_id == hashlib.sha1(b"blob %d\0%b" % (len(content), content)).hexdigest()
-
-
-def _refuse_others(api: HfApi, name: str, head: str, found: dict[str, RepoFile]) -> None:
+def _refuse_others(api: HfApi, name: str, head: str, found: Collection[str]) -> None:
     """Raise HubError if a dataset holds files and is no corpus."""
     others = sorted(path for path in found if path != CARD and not path.startswith("."))
     if MANIFEST in others:
@@ -169,37 +128,3 @@ def _refuse_others(api: HfApi, name: str, head: str, found: dict[str, RepoFile])
             f"{name}: the dataset holds files that are no corpus ({', '.join(others[:5])}{more}): "
             "choose another name"
         )
-
-
-def _commit(
-    api: HfApi,
-    name: str,
-    head: str,
-    operations: Sequence[CommitOperationAdd | CommitOperationDelete],
-    message: str,
-) -> str:
-    """Make one change of all operations, and return its commit.
-
-    More than a commit takes are gathered in a pull request, which is then merged.
-    """
-    parts = [operations[i : i + COMMIT_FILES] for i in range(0, len(operations), COMMIT_FILES)]
-    request = len(parts) > 1
-    first = api.create_commit(
-        name,
-        parts[0],
-        commit_message=message,
-        repo_type=REPO_TYPE,
-        parent_commit=head,
-        create_pr=request,
-    )
-    if not request:
-        return first.oid
-    for part in parts[1:]:
-        api.create_commit(
-            name, part, commit_message=message, repo_type=REPO_TYPE, revision=first.pr_revision
-        )
-    if api.repo_info(name, repo_type=REPO_TYPE).sha != head:
-        raise HubError(f"{name}: the dataset changed meanwhile: run again ({first.pr_url})")
-    assert first.pr_num is not None
-    api.merge_pull_request(name, first.pr_num, repo_type=REPO_TYPE)
-    return str(api.repo_info(name, repo_type=REPO_TYPE).sha)

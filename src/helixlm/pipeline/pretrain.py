@@ -8,6 +8,10 @@ done is skipped, and training goes on from the newest checkpoint. The folder:
     RUN/tokenizer/      for AutoTokenizer        RUN/model/          for AutoModelForMaskedLM
     RUN/store/          token ids                RUN/summary.json    what came out
     RUN/letters/        in place of the store, where windows are drawn while training runs
+    RUN/softmask/       which tokens of the store are soft-masked, where these have a weight
+    RUN/counts/         tokens of drawn windows, where rows come in their order
+    RUN/others/         validation rows of other corpora, where these were asked for
+    RUN/start/          the model, or the checkpoint, that training began with, if it was not fresh
 """
 
 import fcntl
@@ -32,21 +36,19 @@ from helixlm.data.hub import find_corpus
 from helixlm.errors import InputError, StateError
 from helixlm.files import replace_file
 from helixlm.inference import resolve_device
-from helixlm.models.config import num_parameters
-from helixlm.models.heads import MaskedLM
+from helixlm.models.cost import ModelShape
 from helixlm.models.hf import load_model, save_model
-from helixlm.models.init import begin_at_frequencies, initialise
 from helixlm.pipeline.machine import processor_name, require_compiler
 from helixlm.pipeline.prepare import prepare
 from helixlm.pipeline.progress import Reporter, Silent
-from helixlm.pipeline.stages import make_letters, make_store, make_tokenizer, vocabulary_of
+from helixlm.pipeline.rows import make_other_rows, make_rows
+from helixlm.pipeline.stages import make_tokenizer, vocabulary_of
+from helixlm.pipeline.start import corpus_of_run, fresh_model, open_start
 from helixlm.recipes.load import compare_recipes, contradicted, load_recipe, recipe_yaml
 from helixlm.recipes.schema import Recipe
-from helixlm.rng import CounterRng
 from helixlm.tokenizers.base import Tokenizer
 from helixlm.tokenizers.bpe import row_dropout
-from helixlm.train.batches import Plan, RowPlan, Vocabulary
-from helixlm.train.drawn import DrawnRows
+from helixlm.train.batches import Vocabulary
 from helixlm.train.loop import fit
 from helixlm.train.metrics import read_lines
 from helixlm.train.result import TrainingResult
@@ -82,6 +84,9 @@ def pretrain(
     *,
     fasta: Sequence[str | Path] = (),
     corpus: str | Path | None = None,
+    start: str | Path | None = None,
+    continues: str | Path | None = None,
+    also_validate: Sequence[str | Path] = (),
     overrides: Sequence[str] = (),
     species: str = "",
     assembly: str = "",
@@ -101,6 +106,15 @@ def pretrain(
     corpus : path, optional
         A prepared corpus instead of `fasta`, or ``OWNER/NAME`` of one on the Hugging Face hub;
         `windows`, `variants`, `weights`, `duplicates` and `split` are then those of the corpus.
+    start : str or path, optional
+        A model to begin with, in place of random weights: a run, a model folder, or a name on the
+        Hugging Face hub. Its tokenizer comes with it; optimiser and schedule are fresh.
+    continues : path, optional
+        A run to go on with, in the new folder `output`: with its tokenizer, its optimiser and the
+        schedule at its step. `train.steps` counts those that it has taken. Without `fasta` and
+        `corpus` its corpus is taken.
+    also_validate : sequence of path
+        More corpora whose validation split is scored whenever the run's own is.
     overrides : sequence of str
         ``section.key=value`` settings put on the recipe. None may contradict `corpus`.
     species, assembly : str
@@ -124,7 +138,9 @@ def pretrain(
     """
     run, report = Path(output), report or Silent()
     device = str(resolve_device(device))
-    resolved = load_recipe(recipe, overrides)
+    resolved = load_recipe(recipe, [*overrides, *_start_settings(start, continues, overrides)])
+    if continues is not None and not fasta and corpus is None:
+        corpus = corpus_of_run(Path(continues))
     if not fasta and corpus is None and not (run / "corpus" / "manifest.json").exists():
         raise InputError(
             "nothing to train on: give FASTA files (--fasta) or a prepared corpus (--corpus)"
@@ -134,9 +150,9 @@ def pretrain(
     if corpus is not None:
         corpus = find_corpus(corpus)
         resolved = _as_cut(resolved, open_corpus(corpus), overrides)
-    if resolved.model is None:
+    if resolved.model is None and resolved.start is None:
         raise InputError(
-            f"recipe {resolved.name!r} has no model yet: it ends with the corpus and its tokenizer "
+            f"recipe {resolved.name!r} has no model: it ends with the corpus and its tokenizer "
             f"(helixlm prepare --recipe {resolved.name}); take another recipe to train on such a "
             "corpus (--corpus), or give a model (--set model.hidden_size=256)"
         )
@@ -145,42 +161,55 @@ def pretrain(
     with _only_user(run):
         _keep_recipe(run, resolved)
         source = _corpus(run, resolved, fasta, corpus, species, assembly, report)
-        tokenizer = make_tokenizer(source, resolved.tokenizer, run / "tokenizer", report)
+        begin = None if resolved.start is None else open_start(run, resolved)
+        if begin is None:
+            assert resolved.tokenizer is not None, "a recipe without start has one"
+            tokenizer: Tokenizer = make_tokenizer(
+                source, resolved.tokenizer, run / "tokenizer", report
+            )
+        else:
+            tokenizer = begin.tokenizer
         rate = resolved.batches.bpe_dropout
         dropout = row_dropout(tokenizer, rate) if rate else None
         vocabulary = vocabulary_of(tokenizer)
-        train, validation = _plans(run, resolved, source, tokenizer, vocabulary, report)
-        config = resolved.model.encoder(vocab_size=vocabulary.size, pad_token_id=vocabulary.pad)
-        if resolved.batches.row_tokens > config.max_tokens:
-            needed = resolved.batches.row_tokens + config.max_positions - config.max_tokens
-            raise InputError(
-                f"batches.row_tokens {resolved.batches.row_tokens} is over the {config.max_tokens} "
-                f"tokens that model.max_positions {config.max_positions} serves with the padding "
-                f"id {config.pad_token_id} of this tokenizer: set model.max_positions={needed}"
+        rows = make_rows(run, resolved, source, tokenizer, vocabulary, report)
+        others = {
+            str(path): make_other_rows(
+                run / "others" / str(number),
+                resolved,
+                open_corpus(find_corpus(path)),
+                tokenizer,
+                vocabulary,
+                report,
             )
-        model = MaskedLM(config)
-        seed = int(CounterRng("weights", resolved.seed).words(1)[0] >> 1)
-        initialise(model, config, torch.Generator().manual_seed(seed), tokenizer.tokens)
-        if config.initialisation == "local":
-            begin_at_frequencies(model.head, train.counted().count_tokens(vocabulary.size))
-        parameters = num_parameters(config)
+            for number, path in enumerate(also_validate)
+        }
+        if begin is None:
+            config = _whole_model(resolved, vocabulary)
+            model = fresh_model(resolved, config, tokenizer, rows.train)
+        else:
+            config, model = begin.model.config, begin.model
+        parameters = sum(parameter.numel() for parameter in model.parameters())
         report.line(f"{parameters:,} parameters, vocabulary {vocabulary.size:,}")
         with report.training("Training", resolved.train.steps) as progress:
             training = fit(
                 model,
-                train=train,
-                validation=validation,
+                train=rows.train,
+                validation=rows.validation,
+                stages=rows.stages,
                 masking=resolved.masking,
                 config=resolved.train,
                 seed=resolved.seed,
                 output=run,
-                save_tokenizer=partial(tokenizer.save, max_tokens=config.max_tokens),
+                save_tokenizer=partial(tokenizer.save, max_tokens=config.usual_tokens),
                 identity={
                     "corpus": source.manifest.corpus_sha256,
                     "tokenizer": tokenizer.sha256,
                     "recipe": recipe_sha256(resolved),
                 },
                 dropout=dropout,
+                others=others,
+                start=None if begin is None else begin.checkpoint,
                 device=device,
                 progress=progress,
             )
@@ -188,9 +217,48 @@ def pretrain(
         summary = _summary(resolved, source, tokenizer, training, parameters, device)
         summary["neighbour_difference_error"] = _difference_error(run, training)
         summary["corpus"] = str(source.path.resolve())
-        summary["epochs"] = training.step * resolved.batches.rows / train.num_rows
+        summary["epochs"] = training.epochs
+        summary["others"] = _other_losses(run, training)
+        summary["start"] = None if resolved.start is None else resolved.start.model
         write_json(run / "summary.json", summary)
     return PretrainResult(run, exported, training, parameters, summary)
+
+
+def _start_settings(
+    start: str | Path | None, continues: str | Path | None, overrides: Sequence[str]
+) -> list[str]:
+    """Return the settings of a recipe that say what training begins with."""
+    if start is not None and continues is not None:
+        raise InputError(
+            "both a model to begin with (--from) and a run to go on with (--continue) were given: "
+            "expected one of them"
+        )
+    if start is None and continues is None:
+        return []
+    own = [text for text in overrides if text.split(".")[0].strip() in ("model", "tokenizer")]
+    if own:
+        raise InputError(
+            f"--set {own[0]!r}: model and tokenizer come with {start or continues}: leave it out"
+        )
+    given = {"model": str(start or continues), "continued": continues is not None}
+    return [f"start={json.dumps(given)}"]
+
+
+def _whole_model(recipe: Recipe, vocabulary: Vocabulary) -> ModelShape:
+    """Return the sizes of a fresh model, which has positions for all tokens of a row."""
+    assert recipe.model is not None, "checked when the recipe was resolved"
+    config = recipe.model.complete(
+        vocab_size=vocabulary.size, pad_token_id=vocabulary.pad, mask_token_id=vocabulary.mask
+    )
+    most = config.max_tokens
+    if most is not None and recipe.batches.row_tokens > most:
+        needed = recipe.batches.row_tokens + config.max_positions - most
+        raise InputError(
+            f"batches.row_tokens {recipe.batches.row_tokens} is over the {most} "
+            f"tokens that model.max_positions {config.max_positions} serves with the padding "
+            f"id {config.pad_token_id} of this tokenizer: set model.max_positions={needed}"
+        )
+    return config
 
 
 def standard_error_of(result: PretrainResult) -> str:
@@ -322,30 +390,6 @@ def _corpus(
     return open_corpus(run / "corpus")
 
 
-def _plans(
-    run: Path,
-    recipe: Recipe,
-    corpus: Corpus,
-    tokenizer: Tokenizer,
-    vocabulary: Vocabulary,
-    report: Reporter,
-) -> tuple[Plan, Plan]:
-    """Make the store of a run; return its rows of training and of validation."""
-    config, seed = recipe.batches, recipe.seed
-    check = config.model_copy(update={"rows": recipe.train.micro_rows})
-    if config.packing == "drawn":
-        letters = make_letters(corpus, tokenizer, run / "letters", report)
-        return (
-            DrawnRows(letters.split("train"), config, vocabulary, tokenizer, seed),
-            DrawnRows(letters.split("validation"), check, vocabulary, tokenizer, seed),
-        )
-    store = make_store(corpus, tokenizer, run / "store", report)
-    return (
-        RowPlan(store.split("train"), config, vocabulary, seed),
-        RowPlan(store.split("validation"), check, vocabulary, seed),
-    )
-
-
 def _export(run: Path, training: TrainingResult, tokenizer: Tokenizer) -> Path:
     """Write the best checkpoint as the run's model folder."""
     output = run / "model"
@@ -354,7 +398,7 @@ def _export(run: Path, training: TrainingResult, tokenizer: Tokenizer) -> Path:
     model = load_model(training.checkpoint, head="masked")
     with new_folder(output) as folder:
         save_model(model, folder)
-        tokenizer.save(folder, max_tokens=model.config.max_tokens)
+        tokenizer.save(folder, max_tokens=model.config.usual_tokens)
     return output
 
 
@@ -375,6 +419,7 @@ def _summary(
         "vocabulary": tokenizer.vocab_size,
         "best_step": training.best_step,
         "validation_loss": training.best_loss,
+        "validation_loss_before": training.loss_before,
         "unigram_loss": training.baselines.unigram.loss,
         "neighbour_loss": training.baselines.neighbour.loss,
         "tokens": training.tokens,
@@ -398,6 +443,17 @@ def _difference_error(run: Path, training: TrainingResult) -> float | None:
         if record["kind"] == "validation" and record["step"] == training.best_step:
             return record.get("neighbour_difference_error")
     return None
+
+
+def _other_losses(run: Path, training: TrainingResult) -> dict[str, dict[str, float]]:
+    """Return for each other corpus the loss before the first step and at the best one."""
+    losses: dict[str, dict[str, float]] = {}
+    for record in read_lines(run / "metrics.jsonl"):
+        if record["kind"] == "other":
+            found = losses.setdefault(record["name"], {"before": record["loss"]})
+            if record["step"] == training.best_step:
+                found["best"] = record["loss"]
+    return losses
 
 
 def versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ from helixlm.data.corpus.base import Corpus, open_corpus
 from helixlm.data.similarity.leaks import check_leaks
 from helixlm.data.windows import DROP_REASONS
 from helixlm.inference import LoadedModel, load, masked_probabilities
+from helixlm.models.heads import MaskedLM
 from helixlm.recipes.load import load_recipe
 from helixlm.recipes.schema import Recipe
 from helixlm.report.facts import (
@@ -34,6 +35,7 @@ from helixlm.tasks.compare import Comparison
 from helixlm.tasks.table import summarise
 from helixlm.tokenizers.bpe_train import every_nth
 from helixlm.tokenizers.report import tokenizer_report
+from helixlm.train.masking import masked_share
 
 EXAMPLE_BP = 300
 SAMPLE_WINDOWS = 2000
@@ -84,7 +86,10 @@ def write_run_report(
     corpus_path = run / "corpus" if (run / "corpus").exists() else Path(summary["corpus"])
     corpus = open_corpus(corpus_path) if corpus_path.exists() else None
     if examples is None:
-        examples = [] if corpus is None else [_window_example(loaded, corpus)]
+        # Overlapping words spell each other: a hidden one is no question. Nor does a model that
+        # predicts the next token fill one in.
+        fills_in = isinstance(loaded.model, MaskedLM) and not loaded.tokenizer.overlap_bp
+        examples = [_window_example(loaded, corpus)] if corpus is not None and fills_in else []
     report = RunReport(
         title=title or recipe.name,
         subtitle=subtitle or recipe.description,
@@ -92,7 +97,7 @@ def write_run_report(
         data=None if corpus is None else _data_facts(corpus),
         tokenizer=None if corpus is None else _tokenizer_facts(loaded, corpus),
         model=_model_facts(loaded, summary),
-        training=_training_facts(recipe, summary),
+        training=_training_facts(recipe, summary, loaded.tokenizer.overlap_bp),
         curves=read_metrics(run / "metrics.jsonl"),
         finetune=_finetune_facts(comparisons, about or {}) if comparisons else None,
         examples=tuple(examples),
@@ -232,13 +237,13 @@ def _model_facts(loaded: LoadedModel, summary: dict[str, Any]) -> ModelFacts:
         family=config.family,
         layers=config.num_layers,
         hidden_size=config.hidden_size,
-        heads=config.num_heads,
+        heads=getattr(config, "num_heads", None),
         intermediate_size=config.intermediate_size,
         max_tokens=config.max_tokens,
     )
 
 
-def _training_facts(recipe: Recipe, summary: dict[str, Any]) -> TrainingFacts:
+def _training_facts(recipe: Recipe, summary: dict[str, Any], overlap_bp: int) -> TrainingFacts:
     machine = summary["machine"]
     place = machine["gpu"] or f"{machine['processor']}, {machine['cores']} cores"
     return TrainingFacts(
@@ -249,11 +254,18 @@ def _training_facts(recipe: Recipe, summary: dict[str, Any]) -> TrainingFacts:
         epochs=summary["epochs"],
         seconds=summary["seconds"],
         tokens_per_step=recipe.batches.rows * recipe.batches.row_tokens,
-        masked_share=recipe.masking.rate,
+        masked_share=_masked_share(recipe, overlap_bp),
         seed=recipe.seed,
         precision=recipe.train.precision,
         machine=place,
     )
+
+
+def _masked_share(recipe: Recipe, overlap_bp: int) -> float | None:
+    """Return the share of tokens that is hidden; None if the next token is asked for."""
+    if recipe.masking is None:
+        return None
+    return masked_share(recipe.masking, overlap_bp)
 
 
 def _finetune_facts(comparisons: Sequence[Comparison], about: dict[str, str]) -> FinetuneFacts:

@@ -5,7 +5,7 @@ done; what it was made with stands in its manifest and is compared.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from helixlm.data.letters import LetterStore, open_letters, write_letters
 from helixlm.data.store import TokenStore, open_store, write_store
 from helixlm.errors import StateError
 from helixlm.pipeline.progress import Reporter
-from helixlm.tokenizers.base import Tokenizer, TokenizerConfig, in_its_case, overlap_problem
+from helixlm.tokenizers.base import Tokenizer, TokenizerConfig, in_its_case
 from helixlm.tokenizers.build import build_tokenizer
 from helixlm.tokenizers.hf import load_tokenizer
 from helixlm.train.batches import Vocabulary
@@ -55,11 +55,9 @@ def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     Raises
     ------
     StateError
-        If the tokenizer has no mask or no padding token, or its tokens overlap.
+        If the tokenizer has no mask or no padding token.
     """
     special = tokenizer.special
-    if tokenizer.overlap_bp:
-        raise StateError(overlap_problem(tokenizer.overlap_bp))
     if special.mask is None or special.pad is None:
         raise StateError(
             "the tokenizer has no mask or no padding token, and masked pretraining needs both: "
@@ -72,7 +70,8 @@ def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
         pad=special.pad,
         mask=special.mask,
         special=tuple(int(x) for x in tokenizer.special_ids),
-        token_bp=np.asarray(tokenizer.token_bp),
+        token_bp=np.maximum(tokenizer.token_bp - tokenizer.overlap_bp, 0),
+        overlap_bp=tokenizer.overlap_bp,
     )
 
 
@@ -144,9 +143,15 @@ def _check_origin(
     refuse_differences(output, pairs)
 
 
-def make_store(corpus: Corpus, tokenizer: Tokenizer, output: Path, report: Reporter) -> TokenStore:
-    """Encode every window of a corpus into a token store, or open the one that is there."""
-    splits = list(corpus.manifest.splits)
+def make_store(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    output: Path,
+    report: Reporter,
+    splits: Sequence[str] | None = None,
+) -> TokenStore:
+    """Encode every window of a corpus, or of some splits, into a store, or open the one there."""
+    splits = list(corpus.manifest.splits) if splits is None else splits
     total = sum(corpus.num_windows(split) for split in splits)
     _say_case(tokenizer)
     with report.stage("Encoding the corpus", total) as progress:
@@ -162,13 +167,17 @@ def make_store(corpus: Corpus, tokenizer: Tokenizer, output: Path, report: Repor
 
 
 def make_letters(
-    corpus: Corpus, tokenizer: Tokenizer, output: Path, report: Reporter
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    output: Path,
+    report: Reporter,
+    splits: Sequence[str] | None = None,
 ) -> LetterStore:
-    """Copy every window of a corpus into a letter store, or open the one that is there.
+    """Copy every window of a corpus, or of some splits, into a letter store, or open the one there.
 
     The tokenizer encodes what training draws; here it only tells what it makes of lower case.
     """
-    splits = list(corpus.manifest.splits)
+    splits = list(corpus.manifest.splits) if splits is None else splits
     total = sum(corpus.num_windows(split) for split in splits)
     _say_case(tokenizer)
     with report.stage("Copying the letters of the corpus", total) as progress:

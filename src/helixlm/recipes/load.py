@@ -9,7 +9,6 @@ import difflib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from types import NoneType
 from typing import Any, get_args
 
 import yaml
@@ -46,8 +45,8 @@ def recipe_text(name: str) -> str:
     file = resources.files("helixlm.recipes") / f"{name}.yaml"
     if "/" in name or not file.is_file():
         raise RecipeError(
-            f"recipe {name!r}: neither a file nor a built-in recipe; built in are: "
-            f"{', '.join(list_recipes())}{_suggest(name, list_recipes())}"
+            f"recipe {name!r}: neither a file nor a built-in recipe; helixlm recipes lists those"
+            f"{_suggest(name, list_recipes())}"
         )
     return file.read_text(encoding="utf-8")
 
@@ -215,7 +214,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
 def _describe(error: ValidationError) -> Iterable[str]:
     for problem in error.errors():
         place = problem["loc"]
-        if place[0:1] == ("windows",):
+        if place[0:1] in (("windows",), ("model",)):
             place = place[:1] + place[2:]  # between them stands the kind, which is no key
         path = ".".join(str(part) for part in place) or "recipe"
         if problem["type"] == "extra_forbidden":
@@ -229,30 +228,38 @@ def _describe(error: ValidationError) -> Iterable[str]:
 
 
 def _fields(path: Sequence[Any]) -> list[str]:
-    model: Any = Recipe
+    """Return the keys that there are at a place."""
+    kinds: list[type[BaseModel]] = [Recipe]
     for part in path:
-        if kinds := get_args(model):  # a section of several kinds: the path names the kind
-            model = next(kind for kind in kinds if kind.model_fields["kind"].default == part)
-        else:
-            model = _without_none(model.model_fields[part].annotation)
-    return list(model.model_fields)
+        if len(kinds) > 1:  # a section of several kinds: the path names the kind
+            kinds = [kind for kind in kinds if _is_named(kind, part)]
+        elif isinstance(part, str):  # else a number in a list
+            kinds = list(_kinds_in(kinds[0].model_fields[part].annotation))
+    return [name for kind in kinds for name in kind.model_fields]
+
+
+def _is_named(kind: type[BaseModel], name: Any) -> bool:
+    """Whether a kind of windows, or of models, goes by a name."""
+    field = "kind" if "kind" in kind.model_fields else "family"
+    return name in get_args(kind.model_fields[field].annotation)
 
 
 def _elsewhere(name: str, here: Sequence[Any]) -> str:
     """Suggest other sections that have a key of this name."""
     found = []
     for section, field in Recipe.model_fields.items():
-        parts = get_args(field.annotation) or (field.annotation,)
-        known = any(name in getattr(part, "model_fields", ()) for part in parts)
+        known = any(name in kind.model_fields for kind in _kinds_in(field.annotation))
         if known and tuple(here) != (section,):
             found.append(repr(f"{section}.{name}"))
     return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
-def _without_none(annotation: Any) -> Any:
-    """Return what a section is where it is not null."""
-    kinds = get_args(annotation)
-    return next(kind for kind in kinds if kind is not NoneType) if NoneType in kinds else annotation
+def _kinds_in(annotation: Any) -> Iterable[type[BaseModel]]:
+    """Yield what a section may be, without null."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _kinds_in(part)
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

@@ -75,15 +75,15 @@ def render_card(manifest: CorpusManifest, name: str, *, licence: str | None = No
     """
     whole = whole_tally(manifest)
     card = environment().overlay(autoescape=False)
-    card.filters["cell"] = _cell
+    card.filters["cell"] = cell
     text = card.get_template("card.md.j2").render(
-        front_matter=_yaml(_front_matter(manifest, licence)),
+        front_matter=to_yaml(_front_matter(manifest, licence)),
         title=_title(manifest),
         name=name,
         words=in_words(manifest),
         manifest=manifest,
         genomes=[(source, total(source.tallies.values())) for source in manifest.sources],
-        held_out=_held_out(manifest),
+        held_out=held_out_in_words(manifest),
         dropped=dropped_in_words(manifest),
         lost_features=lost_features_in_words(whole),
         variants=sorted(whole.variants.items()),
@@ -93,8 +93,8 @@ def render_card(manifest: CorpusManifest, name: str, *, licence: str | None = No
             for field in SCHEMA
         ],
         meaning=COLUMNS,
-        recipe=_yaml(_recipe(manifest)),
-        sources=_yaml([_source(source) for source in manifest.sources]),
+        recipe=to_yaml(_recipe(manifest)),
+        sources=to_yaml([_source(source) for source in manifest.sources]),
     )
     return text + "\n"
 
@@ -147,12 +147,12 @@ def _title(manifest: CorpusManifest) -> str:
     return f"Windows of {' '.join(named.split()) or 'a genome'}"
 
 
-def _held_out(manifest: CorpusManifest) -> str:
+def held_out_in_words(manifest: CorpusManifest) -> str:
     """Say what is held out, and name contigs that are held out as a whole, or the first of them."""
     text = _HELD_OUT[manifest.split.by].format(block_bp=manifest.split.block_bp)
     names = manifest.validation_contigs
     if names:
-        text += ": " + ", ".join(_cell(name) for name in names[:MOST_CONTIGS])
+        text += ": " + ", ".join(cell(name) for name in names[:MOST_CONTIGS])
     more = len(names) - MOST_CONTIGS
     return text + (f" and {count(more)} more, which manifest.json names." if more > 0 else ".")
 
@@ -188,10 +188,11 @@ def _source(source: CorpusSource) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if value != ""}
 
 
-def _yaml(value: object) -> str:
+def to_yaml(value: object) -> str:
+    """Write a value as YAML, its keys in their order."""
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Write text for a table: on one line, and none of it taken for Markdown or HTML."""
     return re.sub(r"[\\|`*_<>\[\]&]", r"\\\g<0>", " ".join(text.split()))

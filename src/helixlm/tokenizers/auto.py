@@ -1,10 +1,10 @@
-"""Overlapping k-mers in transformers: import this module, and AutoTokenizer reads raw sequences.
+"""Overlapping k-mers in transformers: with helixlm imported, AutoTokenizer reads raw sequences.
 
 In: a folder that `OverlappingKmerTokenizer.save` wrote. Out: a fast tokenizer of transformers that
 turns sequences into spaced words before the library sees them. It is apart from the rest because
 it imports transformers; no other tokenizer of helixlm needs code of ours.
 
-    import helixlm.tokenizers.auto
+    import helixlm
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained("folder")

@@ -49,16 +49,6 @@ class TokenizerError(InputError):
     """A tokenizer folder, a vocabulary or a training text does not hold what it must."""
 
 
-def overlap_problem(overlap_bp: int) -> str:
-    """Say why k-mers that overlap by so many bases are not pretrained."""
-    return (
-        f"the tokenizer's k-mers overlap by {overlap_bp} bases, so the neighbours of a hidden "
-        "token spell it and masked pretraining, which hides tokens one by one, would teach "
-        "nothing: choose words side by side (tokenizer.overlap: false, or preset nt-v2) or "
-        "another kind; DNABERT's masking of whole runs is not built yet"
-    )
-
-
 def size_problem(vocab_size: int, special_order: SpecialOrder) -> str | None:
     """Say why a byte-pair vocabulary cannot have so many entries; None if it can."""
     special = len(SPECIAL_ORDERS[special_order])

@@ -283,6 +283,8 @@ def bpe_tokenizer(
     *,
     special_order: SpecialOrder = "roberta",
     max_tokens: int | None = 512,
+    vocab: Mapping[str, int] | None = None,
+    unused: Sequence[str] = (),
 ) -> BpeTokenizer:
     """Make a tokenizer from a list of merges: special tokens, then A C G T, then the merges.
 
@@ -295,6 +297,10 @@ def bpe_tokenizer(
         models for case and unknown letters.
     max_tokens : int, optional
         Longest input of the model in tokens, for transformers.
+    vocab : mapping of str to int, optional
+        Ids of all tokens, where they are others than this order gives.
+    unused : sequence of str
+        Tokens of `vocab` that no merge makes; they are special tokens then.
 
     Returns
     -------
@@ -310,11 +316,13 @@ def bpe_tokenizer(
     [4, 5]
     """
     special = SPECIAL_ORDERS[special_order]
-    # A dict keeps the first place of a token that two merges spell.
-    tokens = dict.fromkeys([*special, *BASES, *(left + right for left, right in merges)])
-    vocab = {token: id_ for id_, token in enumerate(tokens)}
+    if vocab is None:
+        # A dict keeps the first place of a token that two merges spell.
+        tokens = dict.fromkeys([*special, *BASES, *(left + right for left, right in merges)])
+        vocab = {token: id_ for id_, token in enumerate(tokens)}
     unk = "<unk>" if "<unk>" in special else "[UNK]"
-    library = Tokenizer(models.BPE(vocab, list(merges), unk_token=unk))
+    library = Tokenizer(models.BPE(dict(vocab), list(merges), unk_token=unk))
+    library.add_special_tokens(list(unused))
     if special_order == "dnabert2":
         library.pre_tokenizer = pre_tokenizers.Whitespace()
     elif special_order == "gena-lm":

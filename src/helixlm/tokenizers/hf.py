@@ -40,7 +40,7 @@ def load_tokenizer(folder: str | Path) -> AnyTokenizer:
     BpeTokenizer, CharTokenizer, KmerTokenizer or OverlappingKmerTokenizer
         As tokenizer.json says. Its ids are those that
         ``transformers.AutoTokenizer.from_pretrained(folder)`` gives (overlapping k-mers: after
-        ``import helixlm.tokenizers.auto``).
+        ``import helixlm``).
 
     Raises
     ------
@@ -55,6 +55,9 @@ def load_tokenizer(folder: str | Path) -> AnyTokenizer:
         if not path.exists():
             return _without_tokenizer_json(path.parent)
     text, content = _read_json(path)
+    read_as_bytes = _from_bytes(content)
+    if read_as_bytes is not None:
+        return read_as_bytes
     found = _class_for(content, path)
     settings_path = path.with_name("tokenizer_config.json")
     settings = _read_json(settings_path)[1] if settings_path.exists() else {}
@@ -79,7 +82,8 @@ def _from_words(path: Path) -> AnyTokenizer:
     for k in (3, 4, 5, 6):
         if tokens == dnabert_vocabulary(k):
             return dnabert_tokenizer(k)
-    if tokens == nt_vocabulary(1):
+    # The last two are never made, and the model of version 1 has no rows for them.
+    if tokens in (nt_vocabulary(1), nt_vocabulary(1)[:-2]):
         return nt_tokenizer(1, max_tokens=PRESETS["nt-v1"].max_tokens)
     if tokens == nt_vocabulary(2):
         return nt_tokenizer(2, max_tokens=PRESETS["nt-v2"].max_tokens)
@@ -101,12 +105,63 @@ def _from_merges(vocab_path: Path, merges_path: Path) -> AnyTokenizer:
         is_whole = len(merges) == len(pairs) and all(vocab.keys() >= set(pair) for pair in merges)
         if is_whole and vocab == {token: id_ for id_, token in enumerate(tokens)}:
             return bpe_tokenizer(merges, special_order=order)
+    if len(merges) == len(pairs):
+        with_word_ends = _with_word_ends(vocab, merges)
+        if with_word_ends is not None:
+            return with_word_ends
     raise TokenizerError(
         f"{vocab_path}: these {len(vocab)} tokens are not the special tokens of a preset, A C G T "
         "and what merges.txt makes of them, expected these in this order (a byte-level vocabulary, "
         f"as RoBERTa's is, cannot be read), or a tokenizer.json: {_CONVERT}"
     )
 
+
+def _from_bytes(content: dict[str, Any]) -> BpeTokenizer | None:
+    """Read byte-pair encoding of bytes if all its bytes are bases, as TinyDNABERT is saved.
+
+    Its script reads a vocabulary of letters with RoBERTa's class, which looks at bytes.
+    """
+    model = content.get("model")
+    if not isinstance(model, dict) or model.get("type") != "BPE":
+        return None
+    if (content.get("pre_tokenizer") or {}).get("type") != "ByteLevel":
+        return None
+    pairs = [x.split(" ") if isinstance(x, str) else x for x in model.get("merges", ())]
+    if any(len(pair) != 2 for pair in pairs):
+        return None  # damaged, which the library will say
+    return _with_word_ends(model.get("vocab", {}), [(left, right) for left, right in pairs])
+
+
+def _with_word_ends(vocab: dict[str, int], merges: list[tuple[str, str]]) -> BpeTokenizer | None:
+    """Make a tokenizer of bases that has rows for ends of words, which no sequence reaches.
+
+    TinyDNABERT's script trains with a mark at the end of each line (``A</w>``) and encodes without:
+    those rows of the vocabulary, and merges with them, are never used. They keep their ids.
+
+    Returns
+    -------
+    BpeTokenizer or None
+        None if other tokens than special ones, bases and words of them are there.
+    """
+    for order in ("roberta", "published"):
+        special = SPECIAL_ORDERS[order]
+        if all(vocab.get(token) == id_ for id_, token in enumerate(special)):
+            break
+    else:
+        return None
+    words = {token for token in vocab if token not in special}
+    if not words.issuperset(BASES) or any(
+        set(token.removesuffix(WORD_END)) - set(BASES) for token in words
+    ):
+        return None
+    used = [pair for pair in merges if WORD_END not in "".join(pair)]
+    if not words.issuperset("".join(pair) for pair in used):
+        return None
+    unused = words - {*BASES, *map("".join, used)}
+    return bpe_tokenizer(used, special_order=order, vocab=vocab, unused=sorted(unused))
+
+
+WORD_END = "</w>"
 
 _CONVERT = (
     "with transformers, AutoTokenizer.from_pretrained(folder, use_fast=True)"

@@ -367,7 +367,14 @@ class LibraryTokenizer:
         StateError
             If a file cannot be written; what was there before is still there.
         """
-        settings = self._settings or default_settings(self)
+        named = default_settings(self)
+        settings = self._settings or named
+        # Some files name no roles; fill-mask and collators of transformers ask for them.
+        settings = settings | {
+            role: named[role]
+            for role in ("unk_token", "pad_token", "mask_token", "cls_token", "sep_token")
+            if role in named and settings.get(role) is None
+        }
         # Any other class, or a wish for other special tokens, would make transformers rebuild the
         # pipeline and give other ids than tokenizer.json does.
         settings = {key: settings[key] for key in settings if key not in REBUILDING}

@@ -5,7 +5,8 @@ on. Goes out: the loss and accuracy of predicting each masked token
 
 - from how often each token occurs (unigram), and
 - from its left and right neighbour in the row that the model sees, with back-off to one
-  neighbour and to none where a neighbour is hidden or a pair was never seen.
+  neighbour and to none where a neighbour is hidden or a pair was never seen. Where each token is
+  asked for the next one, its left neighbour is all that is known.
 
 Both are told what the model is told. A position that is asked for but does not show the mask
 token shows either the true token or a random one, and so may a neighbour, which can be one of the
@@ -24,7 +25,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from helixlm.train.batches import Documents, StepBatch, Vocabulary
-from helixlm.train.masking import MaskingConfig
+from helixlm.train.masking import MaskingConfig, masked_share, replacements
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def _triples(documents: Documents, chosen: NDArray[np.int64], vocabulary: Vocabu
     return Triples(*(np.concatenate(x).astype(np.int64) for x in (left, token, right)))
 
 
-def _count(triples: Triples, vocabulary: Vocabulary) -> _Counts:
+def _count(triples: Triples, vocabulary: Vocabulary, asked: NDArray[np.int64]) -> _Counts:
     size = vocabulary.size
     contexts = size + 1
     # Special tokens, such as that of unknown letters, are neighbours, but are never asked for.
@@ -112,8 +113,8 @@ def _count(triples: Triples, vocabulary: Vocabulary) -> _Counts:
     keys = triples.left_N * contexts + triples.right_N
     context_keys, row = np.unique(keys, return_inverse=True)
     unigram = np.bincount(triples.token_N, minlength=size).astype(np.float64)
-    unigram[vocabulary.regular] += 1.0  # Laplace: no regular token is impossible.
-    unigram[list(vocabulary.special)] = 0.0
+    unigram += 1.0  # Laplace: no token that may be asked for is impossible.
+    unigram[np.setdiff1d(np.arange(size), asked)] = 0.0
     shape = (contexts, size)
     return _Counts(
         unigram,
@@ -169,13 +170,17 @@ def _doubt(
     """Return the probability that a neighbour is a random token, given what it shows, (M, 1).
 
     A token is shown as it is with weight p(x) * (1 - rate * (1 - keep_share)) and put there at
-    random with rate * random_share / num_regular. Special tokens are never replaced.
+    random with rate * random_share / R, R the number of ids that random tokens are drawn from;
+    without the true one, with rate * random_share * (1 - p(x)) / (R - 1).
     """
-    random = masking.rate * masking.random_share / len(vocabulary.regular)
-    kept = 1.0 - masking.rate * (masking.mask_share + masking.random_share)
-    true_X = np.append(kept * prior_V, 0.0)
-    doubt_X = np.zeros(len(true_X))
-    doubt_X[vocabulary.regular] = random / (random + true_X[vocabulary.regular])
+    ids = replacements(masking, vocabulary)
+    rate = masked_share(masking, vocabulary.overlap_bp)
+    kept_R = prior_V[ids] * (1.0 - rate * (masking.mask_share + masking.random_share))
+    random_R = np.full(len(ids), rate * masking.random_share / len(ids))
+    if masking.random_tokens == "other":
+        random_R *= (1.0 - prior_V[ids]) * len(ids) / (len(ids) - 1)
+    doubt_X = np.zeros(len(prior_V) + 1)
+    doubt_X[ids] = random_R / np.maximum(random_R + kept_R, 1e-300)
     return doubt_X[shown_M][:, None]
 
 
@@ -186,9 +191,11 @@ def _predict_doubting(
     hidden: tuple[int, ...],
     weights: tuple[float, float],
     vocabulary: Vocabulary,
-    masking: MaskingConfig,
+    masking: MaskingConfig | None,
 ) -> NDArray[np.float64]:
     """Mix `_predict` over the four cases in which neither, one or both neighbours are random."""
+    if masking is None:
+        return _predict(counts, left_M, right_M, hidden, *weights)
     prior_V = counts.unigram_V / counts.unigram_V.sum()
     mixed_MV = np.zeros((len(left_M), len(prior_V)))
     nothing = np.full_like(left_M, vocabulary.mask)
@@ -207,17 +214,20 @@ def _believe_shown(
     shown_M: NDArray[np.int64],
     mask_id: int,
     masking: MaskingConfig,
-    num_regular: int,
+    num_random: int,
 ) -> NDArray[np.float64]:
     """Update predictions by the token that is shown where the mask token is not.
 
     A shown token x is the true one with weight p(x) * keep_share and a random one with weight
-    random_share / num_regular, whatever the true token is.
+    random_share / num_random, whatever the true token is; or, where random tokens are never the
+    true one, with random_share / (num_random - 1) for each true token but x.
     """
     keep = 1.0 - masking.mask_share - masking.random_share
     told = np.flatnonzero(shown_M != mask_id)
-    weight = np.full((len(told), p_MV.shape[1]), masking.random_share / num_regular)
-    weight[np.arange(len(told)), shown_M[told]] += keep
+    others = masking.random_tokens == "other"
+    random = masking.random_share / (num_random - others)
+    weight = np.full((len(told), p_MV.shape[1]), random)
+    weight[np.arange(len(told)), shown_M[told]] += keep - others * random
     updated = p_MV.copy()
     updated[told] *= weight
     updated[told] /= updated[told].sum(1, keepdims=True)
@@ -248,14 +258,23 @@ def _fit_weights(
     return pair, triple
 
 
-def _neighbours(batch: StepBatch, nothing: int) -> tuple[NDArray[np.int64], ...]:
-    """Return left neighbour, shown token, right neighbour and label of each masked token."""
+def _neighbours(
+    batch: StepBatch, nothing: int, hidden: int, *, causal: bool
+) -> tuple[NDArray[np.int64], ...]:
+    """Return left neighbour, shown token, right neighbour and label of each masked token.
+
+    In a causal batch that is, for each token that is asked, the one before it and `hidden` twice.
+    """
     parts = []
     for micro in batch.micro:
         ids_BL = micro.input_ids_BL.numpy()
         labels = micro.labels_M.numpy()
         used = labels >= 0
         row, at = np.divmod(micro.masked_index_M.numpy()[used], ids_BL.shape[1])
+        if causal:
+            unseen = np.full(len(at), hidden)
+            parts.append((ids_BL[row, at], unseen, unseen, labels[used]))
+            continue
         padded = np.pad(ids_BL, ((0, 0), (1, 1)), constant_values=nothing)
         if micro.document_ids_BL is not None:
             document = np.pad(micro.document_ids_BL.numpy(), ((0, 0), (1, 1)))
@@ -302,7 +321,7 @@ def counting_baselines(
     batches: list[StepBatch],
     *,
     vocabulary: Vocabulary,
-    masking: MaskingConfig,
+    masking: MaskingConfig | None,
     max_tokens: int = MAX_TOKENS,
 ) -> Baselines:
     """Score both counting baselines on the masked tokens of `batches`.
@@ -315,8 +334,9 @@ def counting_baselines(
         Validation batches, as the model gets them.
     vocabulary : Vocabulary
         Special tokens and bases per token.
-    masking : MaskingConfig
-        How the batches were masked.
+    masking : MaskingConfig, optional
+        How the batches were masked. None: they ask for the next token, and the neighbour that is
+        known is the one before it.
     max_tokens : int
         Tokens to count at most.
 
@@ -341,18 +361,21 @@ def counting_baselines(
     edge = (nothing,) if vocabulary.bos is not None and vocabulary.eos is not None else ()
     hidden = (vocabulary.mask, *edge)
     inside = chosen[np.arange(len(chosen)) % HELD_OUT != 0]
+    asked = vocabulary.regular if masking is None else replacements(masking, vocabulary)
+    held_out = _triples(documents, chosen[::HELD_OUT], vocabulary)
+    if masking is None:
+        held_out = held_out._replace(right_N=np.full_like(held_out.right_N, vocabulary.mask))
     weights = _fit_weights(
-        _count(_triples(documents, inside, vocabulary), vocabulary),
-        _triples(documents, chosen[::HELD_OUT], vocabulary),
-        hidden,
+        _count(_triples(documents, inside, vocabulary), vocabulary, asked), held_out, hidden
     )
-    counts = _count(_triples(documents, chosen, vocabulary), vocabulary)
+    counts = _count(_triples(documents, chosen, vocabulary), vocabulary, asked)
     prior_V = counts.unigram_V / counts.unigram_V.sum()
-    num_regular = len(vocabulary.regular)
     losses, correct = np.zeros((len(batches), 2)), np.zeros(2)
     num_masked = masked_bp = 0
     for number, batch in enumerate(batches):
-        left, shown, right, label = _neighbours(batch, nothing)
+        left, shown, right, label = _neighbours(
+            batch, nothing, vocabulary.mask, causal=masking is None
+        )
         for at in range(0, len(label), CHUNK):
             part = slice(at, at + CHUNK)
             true = label[part]
@@ -365,7 +388,10 @@ def counting_baselines(
                     ),
                 )
             ):
-                told = _believe_shown(p_MV, shown[part], vocabulary.mask, masking, num_regular)
+                if masking is None:
+                    told = p_MV
+                else:
+                    told = _believe_shown(p_MV, shown[part], vocabulary.mask, masking, len(asked))
                 losses[number, k] -= np.log(np.maximum(told[rows, true], 1e-300)).sum()
                 correct[k] += (told.argmax(1) == true).sum()
         num_masked += len(label)

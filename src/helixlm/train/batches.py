@@ -1,12 +1,13 @@
-"""From a token store to the batches of a run, as a pure function of (seed, step).
+"""What rows and batches are, and their settings; how they come about is told beside.
 
-Comes in: one split of a token store, which holds documents without special tokens. Goes out:
-micro-batches of fixed shapes, masked and ready for the model. A `RowPlan` says once which
-documents lie in which row; the order of the rows changes with the epoch, and both follow from
-the seed alone. So step 1,000 holds the same rows and masks in a run that was killed and resumed,
-with any number of loader workers and on any number of devices. With BPE dropout, each row is
-encoded anew whenever it comes up; the plan is that of the store, which is made without. Rows that
-are drawn and encoded while training runs are in `drawn.py`.
+    documents of a store --packing.py--> rows --stream.py--> micro-batches, masked (masking.py)
+    pieces of a letter store --drawn.py--> rows
+
+All of it is a pure function of (seed, step). A `Plan` says once which documents lie in which row;
+the order of the rows changes with the epoch, and both follow from the seed alone. So step 1,000
+holds the same rows and masks in a run that was killed and resumed, with any number of loader
+workers and on any number of devices. With BPE dropout, each row is encoded anew whenever it comes
+up; the plan is that of the store, which is made without.
 
 Shape letters: B rows of a micro-batch, L tokens in a row, M slots for masked tokens.
 """
@@ -19,17 +20,18 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from helixlm.errors import InputError
-from helixlm.jit import compiled
-from helixlm.rng import CounterRng
-from helixlm.tokenizers.bpe_dropout import RowDropout, num_draws, redraw_row
-from helixlm.train.masking import MaskingConfig, fill_slots, mask_row
+from helixlm.tokenizers.bpe_dropout import RowDropout
 
-OPEN_ROWS = 64
-"""Rows that packing keeps open: more fill better and take longer. 64 leave about 1 % empty."""
 
-GROUP_DOCUMENTS = 1000
-"""Documents that are concatenated before cutting: the map batch of `datasets` in TinyDNABERT."""
+class LengthStage(BaseModel):
+    """Steps of a run with shorter rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    row_tokens: int = Field(ge=8)
+    """Tokens in a row, as `BatchConfig.row_tokens`."""
+    steps: int = Field(ge=1)
+    """Optimiser steps of the stage."""
 
 
 class BatchConfig(BaseModel):
@@ -37,11 +39,11 @@ class BatchConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    packing: Literal["documents", "concatenate", "drawn"] = "documents"
-    """Whole documents side by side in a row, apart in attention; or, as TinyDNABERT does, 1,000
-    documents at a time joined with their special tokens, cut into full rows, the rest dropped; or,
-    as Nucleotide Transformer does, one window a row, drawn from its piece of the corpus anew in
-    every epoch and tokenized then."""
+    packing: Literal["documents", "single", "concatenate", "drawn"] = "documents"
+    """documents: whole documents side by side in a row, apart in attention. single: one document a
+    row. concatenate, as TinyDNABERT does: 1,000 documents at a time joined with their special
+    tokens, cut into full rows, the rest dropped. drawn, as Nucleotide Transformer does: one window
+    a row, drawn from its piece of the corpus anew in every epoch and tokenized then."""
     row_tokens: int = Field(512, ge=8)
     """Tokens in a row, special tokens and padding included. A drawn window is cut at it."""
     drawn_bp: int = Field(12_000, ge=1)
@@ -53,6 +55,22 @@ class BatchConfig(BaseModel):
     """drawn: probability that a window is read from the other strand."""
     rows: int = Field(128, ge=1)
     """Rows of one optimiser step, over all devices and micro-batches."""
+    pad_multiple: int | None = Field(None, ge=1)
+    """single, drawn: rows are padded to the longest of their micro-batch, rounded up to a multiple
+    of so many tokens; null: always to row_tokens. Each length that comes up is compiled for once.
+    """
+    order: Literal["random", "ascending"] = "random"
+    """Order of the rows in an epoch. ascending (single, drawn): from few tokens to many, one
+    species after the other: dnaGrinder's sequence length warm-up. Rows of a batch are then about as
+    long, so pad_multiple saves most."""
+    stages: tuple[LengthStage, ...] = ()
+    """Shorter rows in the first steps, as in HyenaDNA's sequence length warm-up, such as
+    [{row_tokens: 1026, steps: 2000}, {row_tokens: 2050, steps: 2000}]; after these row_tokens
+    holds. Tokens of a step stay about the same: rows, and train.micro_rows, are multiplied by
+    row_tokens over that of the stage, rounded. Drawn windows shorten in proportion."""
+    softmask_weight: float = Field(1.0, ge=0)
+    """Weight of the loss of tokens of which at least half is soft-masked (lower case), where others
+    have 1; GPN and Evo 2 have 0.1. Validation weighs all alike."""
     bpe_dropout: float = Field(0.0, ge=0, lt=1)
     """Probability that byte-pair encoding leaves a merge out (BPE dropout), drawn anew whenever a
     training row comes up; 0: never; 0.1 is usual. A piece of a document keeps its number of tokens,
@@ -68,6 +86,53 @@ class BatchConfig(BaseModel):
                 "reverse_complement to 0, or packing to 'drawn'"
             )
         return self
+
+    @model_validator(mode="after")
+    def _lengths_fit(self) -> "BatchConfig":
+        if self.packing not in ("single", "drawn"):
+            for name, default in (("order", "random"), ("pad_multiple", None)):
+                if getattr(self, name) != default:
+                    raise ValueError(
+                        f"{name} {getattr(self, name)!r} is for rows of one document each, and "
+                        f"packing {self.packing!r} fills rows: set packing to 'single' or 'drawn'"
+                    )
+        lengths = [*(stage.row_tokens for stage in self.stages), self.row_tokens]
+        if lengths != sorted(set(lengths)):
+            raise ValueError(
+                f"stages with row_tokens {lengths[:-1]} before row_tokens {self.row_tokens}: "
+                "expected each longer than the one before"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_keep_their_case(self) -> "BatchConfig":
+        if self.softmask_weight != 1 and self.bpe_dropout and self.packing != "drawn":
+            raise ValueError(
+                f"softmask_weight {self.softmask_weight} goes by the tokens of the store, which "
+                "bpe_dropout draws anew: set packing to 'drawn', or one of the two to its default"
+            )
+        return self
+
+    def at_stage(self, stage: LengthStage) -> "BatchConfig":
+        """Return the settings of a stage: shorter rows, and more of them.
+
+        Examples
+        --------
+        >>> config = BatchConfig(row_tokens=32770, rows=8)
+        >>> config.at_stage(LengthStage(row_tokens=1026, steps=1)).rows
+        256
+        """
+        drawn_bp = max(1, self.drawn_bp * stage.row_tokens // self.row_tokens)
+        return self.model_copy(
+            update={
+                "row_tokens": stage.row_tokens,
+                "rows": self.rows * round(self.row_tokens / stage.row_tokens),
+                "drawn_bp": drawn_bp,
+                # A shorter window may lie anywhere in what the whole one would reach.
+                "jitter_bp": self.jitter_bp + self.drawn_bp - drawn_bp,
+                "stages": (),
+            }
+        )
 
 
 class Documents(Protocol):
@@ -101,7 +166,9 @@ class Vocabulary(NamedTuple):
     special: tuple[int, ...]
     """Ids that are never masked nor drawn as random tokens."""
     token_bp: NDArray[np.int32]
-    """Bases that each token covers."""
+    """Bases that each token covers and the one before it does not."""
+    overlap_bp: int = 0
+    """Bases that a token shares with the one before it."""
 
     @property
     def regular(self) -> NDArray[np.int64]:
@@ -126,6 +193,8 @@ class Row(NamedTuple):
     ids_L: NDArray[np.int64]
     document_L: NDArray[np.int32] | None
     """0 for padding, 1, 2, ... for the documents; None if the whole row is one document."""
+    soft_L: NDArray[np.bool_] | None = None
+    """Whether each token is soft-masked; None where nobody asks."""
 
 
 class Sample(NamedTuple):
@@ -156,8 +225,29 @@ class Plan(Protocol):
     def row(self, index: int, sample: Sample, dropout: RowDropout | None) -> Row:
         """Return a row, 0 <= index < num_rows, as it is at a place in the stream."""
 
+    def tokens_of_rows(self) -> NDArray[np.int64]:
+        """Return about how many tokens each row has, for their order, shape (num_rows,)."""
+
+    @property
+    def species(self) -> NDArray[np.integer] | None:
+        """Number of the species of each row, shape (num_rows,); None: all of one."""
+
     def counted(self) -> Documents:
         """Return the documents whose tokens tell what is frequent, without dropout."""
+
+
+class Stage(NamedTuple):
+    """The rows of some steps of a run."""
+
+    plan: Plan
+    steps: int
+
+
+class Softmask(Protocol):
+    """Which tokens of a split of a token store are soft-masked."""
+
+    def tokens(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return it for tokens `start` to `stop` of all documents laid end to end."""
 
 
 class MicroBatch(NamedTuple):
@@ -166,16 +256,21 @@ class MicroBatch(NamedTuple):
     input_ids_BL: Tensor
     document_ids_BL: Tensor | None
     masked_index_M: Tensor
+    """Flat positions of the hidden tokens; in a causal batch, of all that have a next token."""
     labels_M: Tensor
+    """The hidden tokens, or the next ones."""
+    weight_M: Tensor | None = None
+    """Weights of their losses, 0 in unused slots; None: all 1."""
 
     def to(self, device: torch.device) -> "MicroBatch":
         """Return the same batch on a device."""
-        documents = self.document_ids_BL
+        documents, weight = self.document_ids_BL, self.weight_M
         return MicroBatch(
             self.input_ids_BL.to(device, non_blocking=True),
             None if documents is None else documents.to(device, non_blocking=True),
             self.masked_index_M.to(device, non_blocking=True),
             self.labels_M.to(device, non_blocking=True),
+            None if weight is None else weight.to(device, non_blocking=True),
         )
 
 
@@ -185,282 +280,10 @@ class StepBatch(NamedTuple):
     step: int
     micro: list[MicroBatch]
     num_masked: int
-    masked_bp: int
-    """Bases under the masked tokens."""
+    """Tokens that are asked for: hidden ones, or, in a causal batch, next ones."""
+    weight: float
+    """Sum of the weights of these; `num_masked` if all have 1."""
+    masked_bp: float
+    """Bases under these, each times the weight."""
     num_tokens: int
     """Tokens that are not padding."""
-
-
-@compiled
-def _best_fit(lengths: NDArray[np.int64], row_tokens: int, num_open: int) -> NDArray[np.int64]:
-    """Give each piece, in the order given, the row in which it leaves the least room."""
-    row_of = np.empty(len(lengths), dtype=np.int64)
-    room = np.zeros(num_open, dtype=np.int64)
-    row = np.full(num_open, -1, dtype=np.int64)
-    num_rows = 0
-    for piece in range(len(lengths)):
-        best = -1
-        fullest = 0
-        for k in range(num_open):
-            if room[k] >= lengths[piece] and (best < 0 or room[k] < room[best]):
-                best = k
-            if room[k] < room[fullest]:
-                fullest = k
-        if best < 0:  # Nothing fits: close the fullest row and open a new one in its place.
-            best = fullest
-            row[best] = num_rows
-            room[best] = row_tokens
-            num_rows += 1
-        row_of[piece] = row[best]
-        room[best] -= lengths[piece]
-    return row_of
-
-
-class RowPlan:
-    """Which tokens of a store lie in which row; the same for every epoch.
-
-    Parameters
-    ----------
-    documents : Documents
-        A split of a token store.
-    config : BatchConfig
-        Packing and row length.
-    vocabulary : Vocabulary
-        Special tokens.
-    seed : int
-        Seed of the order in which documents are packed.
-
-    Raises
-    ------
-    InputError
-        If there are too few tokens for a single row.
-    """
-
-    def __init__(
-        self, documents: Documents, config: BatchConfig, vocabulary: Vocabulary, seed: int
-    ) -> None:
-        assert config.packing != "drawn", "DrawnRows draws windows"
-        self.documents = documents
-        self.config = config
-        self.vocabulary = vocabulary
-        if config.packing == "documents":
-            self._plan_packing(seed)
-        else:
-            self._plan_cutting()
-        if self.num_rows == 0:
-            raise InputError(
-                f"{int(documents.lengths.sum()):,} tokens in {len(documents.lengths):,} documents "
-                f"do not fill one row of {config.row_tokens} tokens: expected more sequence or a "
-                f"smaller batches.row_tokens"
-            )
-
-    def _plan_packing(self, seed: int) -> None:
-        """Cut documents that are longer than a row, then pack the pieces."""
-        room = self.config.row_tokens - self.vocabulary.num_added
-        lengths = np.asarray(self.documents.lengths, dtype=np.int64)
-        starts = np.asarray(self.documents.ends, dtype=np.int64) - lengths
-        pieces = -(-lengths // room)
-        first = np.repeat(np.cumsum(pieces) - pieces, pieces)
-        nth = np.arange(len(first)) - first
-        start = np.repeat(starts, pieces) + nth * room
-        stop = np.minimum(start + room, np.repeat(starts + lengths, pieces))
-        order = CounterRng("packing", seed).permutation(len(start))
-        start, stop = start[order], stop[order]
-        added = stop - start + self.vocabulary.num_added
-        row = _best_fit(added, self.config.row_tokens, OPEN_ROWS)
-        by_row = np.argsort(row, kind="stable")
-        self._start, self._stop = start[by_row], stop[by_row]
-        self.num_rows = int(row.max()) + 1 if len(row) else 0
-        self._row_ends = np.cumsum(np.bincount(row, minlength=self.num_rows))
-
-    def _plan_cutting(self) -> None:
-        """Count the full rows of each group of documents."""
-        added = np.asarray(self.documents.lengths, dtype=np.int64) + self.vocabulary.num_added
-        # Position of each document's end in the joined stream, special tokens counted.
-        self._joined_ends = np.cumsum(added)
-        last = np.minimum(
-            np.arange(GROUP_DOCUMENTS, len(added) + GROUP_DOCUMENTS, GROUP_DOCUMENTS), len(added)
-        )
-        group_ends = self._joined_ends[last - 1] if len(added) else np.zeros(0, dtype=np.int64)
-        self._group_starts = np.concatenate([[0], group_ends[:-1]]).astype(np.int64)
-        rows = (group_ends - self._group_starts) // self.config.row_tokens
-        self._group_row_ends = np.cumsum(rows)
-        self.num_rows = int(rows.sum())
-
-    def row(
-        self, index: int, sample: Sample | None = None, dropout: RowDropout | None = None
-    ) -> Row:
-        """Return one row with its special tokens.
-
-        Parameters
-        ----------
-        index : int
-            Number of the row, 0 <= index < num_rows.
-        sample : Sample, optional
-            Where in the stream it comes up; without dropout it is the same everywhere.
-        dropout : RowDropout, optional
-            Encode the row anew; its length and its special tokens stay, see `redraw_row`.
-        """
-        packed = self.config.packing == "documents"
-        row = self._packed_row(index) if packed else self._cut_row(index)
-        if dropout is None:
-            return row
-        assert sample is not None, "dropout is drawn for a sample"
-        table, p = dropout
-        document_L = (
-            np.zeros(len(row.ids_L), np.int32) if row.document_L is None else row.document_L
-        )
-        uniform = CounterRng("bpe dropout", *sample).uniform(num_draws(table, row.ids_L))
-        return row._replace(ids_L=redraw_row(table, row.ids_L, document_L, p, uniform))
-
-    def counted(self) -> Documents:
-        """Return the documents that the rows are made of."""
-        return self.documents
-
-    def _packed_row(self, index: int) -> Row:
-        ids_L = np.full(self.config.row_tokens, self.vocabulary.pad, dtype=np.int64)
-        document_L = np.zeros(self.config.row_tokens, dtype=np.int32)
-        first = int(self._row_ends[index - 1]) if index else 0
-        at = 0
-        for number, piece in enumerate(range(first, int(self._row_ends[index])), start=1):
-            tokens = self.documents.tokens(int(self._start[piece]), int(self._stop[piece]))
-            wrapped = self.vocabulary.wrap(tokens)
-            ids_L[at : at + len(wrapped)] = wrapped
-            document_L[at : at + len(wrapped)] = number
-            at += len(wrapped)
-        return Row(ids_L, document_L)
-
-    def _cut_row(self, index: int) -> Row:
-        group = int(np.searchsorted(self._group_row_ends, index, side="right"))
-        nth = index - (int(self._group_row_ends[group - 1]) if group else 0)
-        start = int(self._group_starts[group]) + nth * self.config.row_tokens
-        stop = start + self.config.row_tokens
-        document = int(np.searchsorted(self._joined_ends, start, side="right"))
-        begin = int(self._joined_ends[document - 1]) if document else 0
-        parts = []
-        at = begin
-        while at < stop:
-            end = int(self.documents.ends[document])
-            tokens = self.documents.tokens(end - int(self.documents.lengths[document]), end)
-            parts.append(self.vocabulary.wrap(tokens))
-            at += len(parts[-1])
-            document += 1
-        joined = np.concatenate(parts)
-        return Row(joined[start - begin : stop - begin], None)
-
-
-class TrainingStream(torch.utils.data.Dataset[StepBatch]):
-    """Batch of each step of a run: ``stream[step]`` is a pure function of (seed, step).
-
-    Parameters
-    ----------
-    plan : Plan
-        What each row holds.
-    masking : MaskingConfig
-        Masking rates.
-    seed : int
-        Seed of row order, masks and all else that is drawn.
-    micro_rows : int
-        Rows of one forward pass; memory, not numbers, depend on it.
-    rank, world_size : int
-        This device and the number of devices; each takes its share of every step's rows.
-    purpose : str
-        Names the stream: training and validation draw different masks.
-    dropout : RowDropout, optional
-        Encode each row anew with BPE dropout, see `Plan.row`.
-
-    Raises
-    ------
-    InputError
-        If the rows of a step cannot be shared out evenly, or if documents are joined without
-        special tokens between them and dropout would merge across their borders.
-    """
-
-    def __init__(
-        self,
-        plan: Plan,
-        masking: MaskingConfig,
-        *,
-        seed: int,
-        micro_rows: int,
-        rank: int = 0,
-        world_size: int = 1,
-        purpose: str = "train",
-        dropout: RowDropout | None = None,
-    ) -> None:
-        rows = plan.config.rows
-        if rows % (world_size * micro_rows):
-            raise InputError(
-                f"{rows} rows a step do not divide over {world_size} device(s) with micro-batches "
-                f"of {micro_rows} rows: expected batches.rows to be a multiple of "
-                f"{world_size * micro_rows}; change batches.rows or train.micro_rows"
-            )
-        no_borders = plan.vocabulary.bos is None and plan.vocabulary.eos is None
-        if dropout is not None and no_borders and plan.config.packing == "concatenate":
-            raise InputError(
-                "batches.bpe_dropout: the tokenizer puts no special token before or after a "
-                "document, so in rows of packing 'concatenate' dropout would merge across "
-                "documents: set batches.packing to 'documents', or batches.bpe_dropout to 0"
-            )
-        self.plan = plan
-        self.dropout = dropout
-        self.masking = masking
-        self.seed = seed
-        self.micro_rows = micro_rows
-        self.share = rows // world_size
-        self.rank = rank
-        self.purpose = purpose
-        special = np.zeros(plan.vocabulary.size, dtype=bool)
-        special[list(plan.vocabulary.special)] = True
-        self._maskable = ~special
-        self._regular = plan.vocabulary.regular
-        self._order: tuple[int, NDArray[np.int64]] | None = None
-
-    def _row_of_sample(self, sample: int) -> int:
-        """Return the row of the global sample number: epochs follow each other without a seam."""
-        epoch, nth = divmod(sample, self.plan.num_rows)
-        if self._order is None or self._order[0] != epoch:
-            rng = CounterRng("rows", self.purpose, self.seed, epoch)
-            self._order = (epoch, rng.permutation(self.plan.num_rows))
-        return int(self._order[1][nth])
-
-    def __getitem__(self, step: int) -> StepBatch:
-        first = step * self.plan.config.rows + self.rank * self.share
-        samples = range(first, first + self.share)
-        micro, masked_bp, num_masked, num_tokens = [], 0, 0, 0
-        for begin in range(0, self.share, self.micro_rows):
-            part = self._micro_batch(samples[begin : begin + self.micro_rows])
-            labels = part.labels_M.numpy()
-            labels = labels[labels >= 0]
-            num_masked += len(labels)
-            masked_bp += int(self.plan.vocabulary.token_bp[labels].sum())
-            num_tokens += int((part.input_ids_BL != self.plan.vocabulary.pad).sum())
-            micro.append(part)
-        return StepBatch(step, micro, num_masked, masked_bp, num_tokens)
-
-    def _micro_batch(self, numbers: range) -> MicroBatch:
-        samples = [Sample(self.purpose, self.seed, number) for number in numbers]
-        rows = [
-            self.plan.row(self._row_of_sample(sample.number), sample, self.dropout)
-            for sample in samples
-        ]
-        masked = [
-            mask_row(
-                row.ids_L,
-                self._maskable[row.ids_L],
-                CounterRng("mask", *sample),
-                config=self.masking,
-                mask_id=self.plan.vocabulary.mask,
-                random_ids=self._regular,
-            )
-            for row, sample in zip(rows, samples, strict=True)
-        ]
-        ids_BL = np.stack([row.ids_L for row in rows])
-        slots = fill_slots(ids_BL, [row.hidden_K for row in masked], self.masking.rate)
-        documents = [row.document_L for row in rows if row.document_L is not None]
-        return MicroBatch(
-            torch.from_numpy(np.stack([row.shown_L for row in masked])),
-            torch.from_numpy(np.stack(documents)) if documents else None,
-            torch.from_numpy(slots.masked_index_M),
-            torch.from_numpy(slots.labels_M),
-        )

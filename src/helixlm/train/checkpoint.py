@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from helixlm.errors import StateError
 from helixlm.files import DISK_FULL, sync_path, sync_tree
-from helixlm.models.heads import MaskedLM
+from helixlm.models.heads import LanguageModel
 from helixlm.models.hf import load_model, save_model
 from helixlm.version import __version__
 
@@ -56,7 +56,7 @@ def save_checkpoint(
     folder: Path,
     *,
     step: int,
-    model: MaskedLM,
+    model: LanguageModel,
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
     save_tokenizer: Callable[[Path], object],
@@ -69,7 +69,7 @@ def save_checkpoint(
         The run's `checkpoints` folder.
     step : int
         Optimiser steps taken so far.
-    model : MaskedLM
+    model : MaskedLM or CausalLM
         The model.
     optimizer : torch.optim.Optimizer
         AdamW over the model's parameters.
@@ -249,6 +249,31 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
             f"{folder}: no usable checkpoint among {len(problems)}. The newest: {problems[0]}"
         )
     return None
+
+
+def refuse_other_identity(checkpoint: Checkpoint, identity: Mapping[str, str]) -> None:
+    """Refuse a checkpoint of a run that was made of something else.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Its state holds the `identity` of its run.
+    identity : mapping of str to str
+        Hashes of what this run is made of (recipe, corpus, tokenizer).
+
+    Raises
+    ------
+    StateError
+        If one differs.
+    """
+    for key, expected in identity.items():
+        found = checkpoint.state["identity"].get(key)
+        if found != expected:
+            raise StateError(
+                f"{checkpoint.path}: written with another {key} (sha256 {str(found)[:12]}, "
+                f"expected {expected[:12]}): choose another output folder, or give the settings "
+                "of that run"
+            )
 
 
 def remove_old(folder: Path, *, newest_step: int, keep: int, best_step: int | None) -> None:

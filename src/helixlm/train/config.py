@@ -21,11 +21,14 @@ class TrainConfig(BaseModel):
     lr: float = Field(1e-4, gt=0)
     """Highest learning rate."""
     schedule: Schedule = "linear"
-    """Decay after the warm-up."""
+    """Decay after the warm-up: a line or half a cosine down to the last step; or the square root of
+    warmup_steps / step, as Nucleotide Transformer has it; or none."""
     warmup_steps: int = Field(20_000, ge=0)
-    """Steps over which the learning rate rises from zero."""
+    """Steps over which the learning rate rises in a line."""
+    initial_fraction: float = Field(0.0, ge=0, le=1)
+    """Share of the highest learning rate that the warm-up begins with."""
     final_fraction: float = Field(0.0, ge=0, le=1)
-    """Share of the highest learning rate that is left at the last step."""
+    """linear, cosine: share of the highest learning rate that is left at the last step."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Decay rates of AdamW's two moments."""
     eps: float = Field(1e-8, gt=0)
@@ -61,5 +64,15 @@ class TrainConfig(BaseModel):
                 f"warmup_steps {self.warmup_steps} is not below steps {self.steps}: the learning "
                 "rate would never reach lr: lower it too, such as with --set "
                 f"train.warmup_steps={self.steps // 10}"
+            )
+        if self.schedule == "square-root" and not self.warmup_steps:
+            raise ValueError(
+                "schedule 'square-root' falls from the end of the warm-up on, whose length is its "
+                "scale: set warmup_steps to at least 1"
+            )
+        if self.schedule in ("square-root", "constant") and self.final_fraction:
+            raise ValueError(
+                f"final_fraction {self.final_fraction} is where 'linear' and 'cosine' end, and "
+                f"schedule {self.schedule!r} has no end: leave final_fraction out"
             )
         return self

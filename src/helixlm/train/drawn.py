@@ -23,6 +23,7 @@ InstaDeepAI/human_reference_genome.
 
 import logging
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +32,15 @@ from helixlm.data.documents import store_dtype
 from helixlm.errors import InputError
 from helixlm.rng import CounterRng
 from helixlm.seq.ops import reverse_complement
-from helixlm.tokenizers.base import Tokenizer
+from helixlm.tokenizers.base import Tokenizer, in_its_case
 from helixlm.tokenizers.bpe_dropout import DRAWS, RowDropout, merge_some
 from helixlm.train.baselines import MAX_TOKENS
 from helixlm.train.batches import BatchConfig, Documents, Row, Sample, Vocabulary
+from helixlm.train.softmask import softmasked
 
 logger = logging.getLogger(__name__)
+
+_COUNTED_AT_ONCE = 1024
 
 
 class DrawnRows:
@@ -55,6 +59,11 @@ class DrawnRows:
         thread that asks for it.
     seed : int
         Seed of the windows that are counted, see `counted`.
+    tokens : ndarray, int, optional
+        About how many tokens the window of each piece has, see `count_windows`; for rows in this
+        order.
+    species : ndarray, int, optional
+        Number of the species of each piece, if rows come in the order of species.
 
     Raises
     ------
@@ -69,8 +78,13 @@ class DrawnRows:
         vocabulary: Vocabulary,
         tokenizer: Tokenizer,
         seed: int,
+        *,
+        tokens: NDArray[np.integer] | None = None,
+        species: NDArray[np.integer] | None = None,
     ) -> None:
         self.pieces = pieces
+        self.species = species
+        self._tokens = tokens
         self.config = config
         self.vocabulary = vocabulary
         self.tokenizer = tokenizer
@@ -85,14 +99,15 @@ class DrawnRows:
         """Refuse rows that would lose the end of every window, whatever its letters."""
         longest = min(self.config.drawn_bp, int(self.pieces.lengths.max()))
         most_bp = int(self.vocabulary.token_bp.max())
-        if longest > self.room * most_bp:
+        overlap_bp = self.vocabulary.overlap_bp
+        if longest > self.room * most_bp + overlap_bp:
             added = self.vocabulary.num_added
             raise InputError(
                 f"batches.row_tokens {self.config.row_tokens} holds {self.room} tokens of at most "
                 f"{most_bp} bp besides {added} special one(s), expected room for drawn windows of "
                 f"{longest:,} bp: set batches.row_tokens to at least "
-                f"{-(-longest // most_bp) + added}, or batches.drawn_bp to at most "
-                f"{self.room * most_bp}"
+                f"{-(-(longest - overlap_bp) // most_bp) + added}, or batches.drawn_bp to at most "
+                f"{self.room * most_bp + overlap_bp}"
             )
 
     def _say_what_is_drawn(self) -> None:
@@ -119,7 +134,7 @@ class DrawnRows:
             )
 
     def window(self, index: int, sample: Sample) -> str:
-        """Return the letters that a piece shows at a place in the stream, in the tokenizer's case.
+        """Return the letters that a piece shows at a place in the stream, in their own case.
 
         Parameters
         ----------
@@ -137,8 +152,6 @@ class DrawnRows:
         turned = bool(rng.uniform(1)[0] < self.config.reverse_complement)
         letters = self.pieces.tokens(begin, min(begin + self.config.drawn_bp, end))
         text = letters.tobytes().decode("ascii")
-        if self._upper_case:
-            text = text.upper()
         return reverse_complement(text) if turned else text
 
     def row(self, index: int, sample: Sample, dropout: RowDropout | None = None) -> Row:
@@ -158,21 +171,43 @@ class DrawnRows:
         Row
             The window with its special tokens, padded. Tokens beyond the end of the row are lost.
         """
-        tokens = self._encode(self.window(index, sample), sample, dropout)
+        window = self.window(index, sample)
+        tokens = self._encode(window, sample, dropout)
         wrapped = self.vocabulary.wrap(tokens[: self.room])
         ids_L = np.full(self.config.row_tokens, self.vocabulary.pad, dtype=np.int64)
         document_L = np.zeros(self.config.row_tokens, dtype=np.int32)
         ids_L[: len(wrapped)] = wrapped
         document_L[: len(wrapped)] = 1
-        return Row(ids_L, document_L)
+        if self.config.softmask_weight == 1:
+            return Row(ids_L, document_L)
+        soft_L = np.zeros(self.config.row_tokens, dtype=np.bool_)
+        begin = int(self.vocabulary.bos is not None)
+        soft = softmasked(self.tokenizer, tokens, window)[: self.room]
+        soft_L[begin : begin + len(soft)] = soft
+        return Row(ids_L, document_L, soft_L)
 
     def _encode(self, text: str, sample: Sample, dropout: RowDropout | None) -> NDArray[np.integer]:
+        if self._upper_case:
+            text = text.upper()
         if dropout is None:
             return self.tokenizer.encode(text)
         table, p = dropout
         codes = table.codes[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]
         uniform = CounterRng("bpe dropout", *sample).uniform(DRAWS * len(codes))
         return np.asarray(merge_some(table, codes, p, uniform))
+
+    def tokens_of_rows(self) -> NDArray[np.int64]:
+        """Return about how many tokens the window of each row has, int64, (num_rows,)."""
+        assert self._tokens is not None, "rows in the order of their tokens need these"
+        return self._tokens.astype(np.int64)
+
+    def count_windows(self) -> Iterator[int]:
+        """Yield the tokens of one window of each piece, that of `counted`, without special ones."""
+        for first in range(0, self.num_rows, _COUNTED_AT_ONCE):
+            pieces = range(first, min(first + _COUNTED_AT_ONCE, self.num_rows))
+            texts = [self.window(piece, Sample("count", self.seed, piece)) for piece in pieces]
+            for ids in self.tokenizer.encode_batch(in_its_case(self.tokenizer, texts)):
+                yield len(ids)
 
     def counted(self) -> "CountedWindows":
         """Draw one window of each piece and encode it, for what is counted before training.
@@ -184,7 +219,8 @@ class DrawnRows:
         dtype = store_dtype(self.vocabulary.size)
         windows, lost = [], 0
         for piece in range(0, self.num_rows, stride):
-            tokens = self.tokenizer.encode(self.window(piece, Sample("count", self.seed, piece)))
+            sample = Sample("count", self.seed, piece)
+            tokens = self._encode(self.window(piece, sample), sample, None)
             windows.append(tokens[: self.room].astype(dtype))
             lost += max(0, len(tokens) - self.room)
         found = CountedWindows(windows)

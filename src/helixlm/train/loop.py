@@ -13,38 +13,44 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from numpy.typing import NDArray
 from torch import nn
 
 from helixlm.errors import StateError, require
 from helixlm.models.encoder import compile_layers
-from helixlm.models.heads import MaskedLM
+from helixlm.models.heads import LanguageModel
 from helixlm.rng import CounterRng
 from helixlm.tokenizers.bpe_dropout import RowDropout
 from helixlm.train.baselines import counting_baselines, standard_error
-from helixlm.train.batches import Plan, StepBatch, TrainingStream
+from helixlm.train.batches import Plan, Stage, StepBatch
 from helixlm.train.checkpoint import (
+    Checkpoint,
     checkpoint_name,
     latest_checkpoint,
     load_checkpoint,
+    refuse_other_identity,
     remove_old,
     save_checkpoint,
 )
 from helixlm.train.config import TrainConfig
+from helixlm.train.counts import StepCounts, StepSums, count_step
 from helixlm.train.loss import masked_loss
 from helixlm.train.masking import MaskingConfig
 from helixlm.train.metrics import MetricsLog
 from helixlm.train.optim import build_optimizer, learning_rate, set_learning_rate
 from helixlm.train.result import TrainingResult
 from helixlm.train.signals import StopSignal, leave_signals_to_the_loop
-from helixlm.train.throughput import Peak, training_flops
+from helixlm.train.stream import TrainingStream
+from helixlm.train.throughput import Peak
+from helixlm.train.validation import score, sum_losses, validation_batches
 
 logger = logging.getLogger(__name__)
 
@@ -54,20 +60,6 @@ Progress = Callable[[int, int, dict[str, Any]], None]
 
 class NonFiniteError(StateError):
     """The loss or the gradient is not a number: training stopped before the update."""
-
-
-class _Window(NamedTuple):
-    """Sums over the steps since the last line of metrics.jsonl."""
-
-    loss: float = 0.0
-    masked: int = 0
-    masked_bp: int = 0
-    steps: int = 0
-
-    def add(self, loss: float, masked: int, masked_bp: int) -> "_Window":
-        return _Window(
-            self.loss + loss, self.masked + masked, self.masked_bp + masked_bp, self.steps + 1
-        )
 
 
 def seed_of_pass(seed: int, step: int, micro: int, rank: int) -> int:
@@ -88,17 +80,20 @@ def _why_none_masked(batches: Iterable[StepBatch], special: Sequence[int], rows:
 
 
 def fit(
-    model: MaskedLM,
+    model: LanguageModel,
     *,
     train: Plan,
     validation: Plan,
-    masking: MaskingConfig,
+    masking: MaskingConfig | None,
     config: TrainConfig,
     seed: int,
     output: Path,
     save_tokenizer: Callable[[Path], object],
     identity: dict[str, str],
+    stages: Sequence[Stage] = (),
     dropout: RowDropout | None = None,
+    start: Checkpoint | None = None,
+    others: Mapping[str, Plan] | None = None,
     device: str | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -106,12 +101,13 @@ def fit(
 
     Parameters
     ----------
-    model : MaskedLM
+    model : MaskedLM or CausalLM
         Freshly initialised; overwritten when the run resumes.
     train, validation : Plan
         Rows of both splits.
-    masking : MaskingConfig
-        Masking rates, for both.
+    masking : MaskingConfig, optional
+        What is hidden, in both; validation has the first rate throughout. None: nothing, and each
+        token is asked for the next one.
     config : TrainConfig
         Settings of the loop.
     seed : int
@@ -122,8 +118,15 @@ def fit(
         Writes the tokenizer's files into a folder.
     identity : dict of str
         Hashes of what the run is made of (recipe, corpus, tokenizer); kept in every checkpoint.
+    stages : sequence of Stage
+        Other training rows in the first steps.
     dropout : RowDropout, optional
         BPE dropout of the training rows. Validation and the baselines are always without.
+    start : Checkpoint, optional
+        Of another run, that this one goes on with: its weights, moments and step; whatever it was
+        made of. None: step 0.
+    others : mapping of str to Plan, optional
+        More rows to validate on, by name; they change nothing in training.
     device : str, optional
         "cpu" or "cuda"; by default CUDA if there is one.
     progress : callable, optional
@@ -165,7 +168,10 @@ def fit(
         output=output,
         save_tokenizer=save_tokenizer,
         identity=identity,
+        stages=stages,
         dropout=dropout,
+        start=start,
+        others=others or {},
     )
     with torch.random.fork_rng(), StopSignal() as stop:
         run.resume()
@@ -178,17 +184,20 @@ class _Run:
     def __init__(
         self,
         accelerator: Accelerator,
-        model: MaskedLM,
+        model: LanguageModel,
         *,
         train: Plan,
         validation: Plan,
-        masking: MaskingConfig,
+        masking: MaskingConfig | None,
         config: TrainConfig,
         seed: int,
         output: Path,
         save_tokenizer: Callable[[Path], object],
         identity: dict[str, str],
+        stages: Sequence[Stage],
         dropout: RowDropout | None,
+        start: Checkpoint | None,
+        others: Mapping[str, Plan],
     ) -> None:
         self.accelerator, self.bare, self.config = accelerator, model, config
         self.seed, self.output, self.identity = seed, output, identity
@@ -201,8 +210,6 @@ class _Run:
             weight_decay=config.weight_decay,
         )
         self.model = accelerator.prepare_model(model)
-        if config.compile:
-            compile_layers(model.encoder)
         rank, world_size = accelerator.process_index, accelerator.num_processes
         self.stream = TrainingStream(
             train,
@@ -212,21 +219,27 @@ class _Run:
             rank=rank,
             world_size=world_size,
             dropout=dropout,
+            stages=stages,
         )
-        check = TrainingStream(
-            validation, masking, seed=seed, micro_rows=config.micro_rows, purpose="validation"
+        if config.compile:
+            compile_layers(model.encoder.layers, num_shapes=self.stream.num_shapes)
+        self.checks, *more = (
+            validation_batches(plan, masking, seed=seed, num_rows=config.validation_rows)
+            for plan in (validation, *others.values())
         )
-        count = max(1, min(config.validation_rows, validation.num_rows) // validation.config.rows)
-        self.checks = [check[number] for number in range(count)]
+        self.others = dict(zip(others, more, strict=True))
         if not sum(batch.num_masked for batch in self.checks):
             raise StateError(
                 "validation: no token was masked, so there is nothing to score: "
                 + _why_none_masked(self.checks, train.vocabulary.special, "train.validation_rows")
             )
         self.train_plan, self.masking = train, masking
+        self.start = start
+        self.first_step = 0 if start is None else start.step
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.best_step, self.best_loss = 0, math.inf
-        self.window = _Window()
+        self.loss_before = math.nan
+        self.window = StepSums()
         self.saved_step: int | None = None
 
     @property
@@ -236,23 +249,28 @@ class _Run:
     def resume(self) -> None:
         """Take up the newest checkpoint, if there is one, and cut metrics.jsonl back to it."""
         found = latest_checkpoint(self.checkpoints)
+        if found is None and self.start is not None:
+            self._take(self.start)
+            logger.info("going on at step %d of another run", self.step)
         if found is not None:
             state = found.state
-            for key, expected in self.identity.items():
-                if state["identity"].get(key) != expected:
-                    raise StateError(
-                        f"{found.path}: written with another {key} (sha256 "
-                        f"{str(state['identity'].get(key))[:12]}, expected {expected[:12]}): "
-                        f"choose another output folder, or give the settings of that run"
-                    )
-            load_checkpoint(found, self.bare, self.optimizer)
-            self.step, self.saved_step = found.step, found.step
-            self.tokens, self.seconds = state["tokens"], state["seconds"]
+            refuse_other_identity(found, self.identity)
+            self._take(found)
+            self.saved_step = found.step
             self.best_step = state["best_step"]
             self.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]
-            self.window = _Window(**state["window"])
+            self.loss_before = state["loss_before"]
             logger.info("resuming at step %d of %d", self.step, self.config.steps)
-        self.metrics = MetricsLog(self.output / "metrics.jsonl", step=self.step)
+        kept = None if found is None else found.step
+        self.metrics = MetricsLog(self.output / "metrics.jsonl", step=kept)
+
+    def _take(self, checkpoint: Checkpoint) -> None:
+        """Put weights, moments and counters of a checkpoint in the place of the present ones."""
+        load_checkpoint(checkpoint, self.bare, self.optimizer)
+        state = checkpoint.state
+        self.step = checkpoint.step
+        self.tokens, self.seconds = state["tokens"], state["seconds"]
+        self.window = StepSums(**state["window"])
 
     def save(self) -> None:
         """Write a checkpoint of the present step and remove those that are not kept."""
@@ -271,6 +289,7 @@ class _Run:
                     "seconds": self.seconds,
                     "best_step": self.best_step,
                     "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
+                    "loss_before": self.loss_before,
                     "window": self.window._asdict(),
                 },
                 save_tokenizer=self.save_tokenizer,
@@ -310,29 +329,30 @@ class _Run:
         )
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
         self.peak = Peak(self.accelerator.device, dtype)
-        self._start_trackers()
+        if config.track:
+            self.accelerator.init_trackers("helixlm")
         newest: dict[str, Any] = {}
-        if self.step == 0:
-            self._log(self._validate())
-        timed: list[tuple[float, float, int]] = []
+        if self.step == self.first_step:
+            self.loss_before = self._validate()["loss"]
+        timed: list[tuple[float, float, float]] = []
         started = self.step
         begin = time.perf_counter()
         for batch in self.batches():
-            loss, masked, masked_bp, norm, rate, tokens = self._train_step(batch)
+            loss, counts, norm, rate = self._train_step(batch)
             took = time.perf_counter() - begin
             self.step += 1
-            self.tokens += tokens
+            self.tokens += int(counts.tokens)
             self.seconds += took
-            self.window = self.window.add(loss, masked, masked_bp)
+            self.window = self.window.add(loss, counts)
             if self.step > started + 1:  # The first step compiles and would hide all others.
-                timed.append((took, self._step_flops(masked), tokens))
+                timed.append((took, counts.flops, counts.tokens))
             last = self.step == config.steps
             if last or self.step % config.log_every == 0:
                 newest = self._log(self._train_record(rate, norm, timed))
-                self.window = _Window()
+                self.window = StepSums()
                 timed.clear()
             if last or self.step % config.validate_every == 0:
-                self._log(self._validate())
+                self._validate()
             if progress is not None:
                 progress(self.step, config.steps, newest)
             stopping = stop.name is not None  # Asked once: a signal may come while saving.
@@ -351,15 +371,17 @@ class _Run:
             stopped_by=None if finished else stop.name,
             best_step=self.best_step,
             best_loss=self.best_loss,
+            loss_before=self.loss_before,
             checkpoint=self.checkpoints / checkpoint_name(chosen),
             tokens=self.tokens,
+            epochs=self.stream.epochs(self.step),
             seconds=self.seconds,
             peak_flops=self.peak.flops,
             baselines=self.baselines,
         )
 
-    def _train_step(self, batch: StepBatch) -> tuple[float, int, int, float, float, int]:
-        """Take one optimiser step; return loss sum, masked tokens, their bases, norm, rate."""
+    def _train_step(self, batch: StepBatch) -> tuple[float, StepCounts, float, float]:
+        """Take one optimiser step; return the sum of losses, counts, gradient norm, rate."""
         config, accelerator = self.config, self.accelerator
         rate = learning_rate(
             self.step,
@@ -367,17 +389,15 @@ class _Run:
             warmup_steps=config.warmup_steps,
             total_steps=config.steps,
             schedule=config.schedule,
+            initial_fraction=config.initial_fraction,
             final_fraction=config.final_fraction,
         )
         set_learning_rate(self.optimizer, rate)
-        counts = torch.tensor([batch.num_masked, batch.masked_bp, batch.num_tokens])
-        if accelerator.num_processes > 1:
-            counts = accelerator.reduce(counts.to(accelerator.device))
-        num_masked, masked_bp, tokens = (int(x) for x in counts)
-        if num_masked == 0:
+        counts = self._count(batch)
+        if counts.weight == 0:
             raise StateError(
-                f"step {self.step + 1}: none of {tokens} tokens was masked, so there is nothing to "
-                "learn from: "
+                f"step {self.step + 1}: none of {counts.tokens:.0f} tokens was masked, so there is "
+                "nothing to learn from: "
                 + _why_none_masked([batch], self.train_plan.vocabulary.special, "batches.rows")
             )
         self.model.train()
@@ -394,7 +414,7 @@ class _Run:
                     torch.tensor(seed),
                 )
                 # DDP averages gradients over devices; the sum over all masked tokens is wanted.
-                (loss * (accelerator.num_processes / num_masked)).backward()
+                (loss * (accelerator.num_processes / counts.weight)).backward()
             total += loss.detach()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         if accelerator.num_processes > 1:
@@ -403,63 +423,72 @@ class _Run:
         if not (math.isfinite(loss_sum) and math.isfinite(norm_value)):
             saved = "none yet" if self.saved_step is None else f"step {self.saved_step}"
             raise NonFiniteError(
-                f"step {self.step + 1}: the loss is {loss_sum / num_masked} and the gradient norm "
-                f"{norm_value}, expected finite numbers. Training stopped before the update; last "
-                f"good checkpoint: {saved}. Lower train.lr or lengthen train.warmup_steps, then "
-                f"start again in a new folder"
+                f"step {self.step + 1}: the loss is {loss_sum / counts.weight} and the gradient "
+                f"norm {norm_value}, expected finite numbers. Training stopped before the update; "
+                f"last good checkpoint: {saved}. Lower train.lr or lengthen train.warmup_steps, "
+                f"then start again in a new folder"
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return loss_sum, num_masked, masked_bp, norm_value, rate, tokens
+        return loss_sum, counts, norm_value, rate
 
-    @torch.no_grad()
+    def _count(self, batch: StepBatch) -> StepCounts:
+        """Count what a step holds, over all devices."""
+        own = count_step(batch, self.bare.config)
+        if self.accelerator.num_processes == 1:
+            return own
+        every = torch.tensor(own, dtype=torch.float64, device=self.accelerator.device)
+        return StepCounts(*self.accelerator.reduce(every).tolist())
+
     def _validate(self) -> dict[str, Any]:
-        """Score the validation rows and remember the best step."""
-        self.model.eval()
-        device = self.accelerator.device
-        sums_N2 = torch.zeros(len(self.checks), 2, dtype=torch.float64, device=device)
-        first, stride = self.accelerator.process_index, self.accelerator.num_processes
-        for number in range(first, len(self.checks), stride):
-            for micro in self.checks[number].micro:
-                found = masked_loss(self.bare, micro.to(device), self.config.precision)
-                sums_N2[number] += torch.stack(found).double()
-        if self.accelerator.num_processes > 1:
-            sums_N2 = self.accelerator.reduce(sums_N2)
-        losses_N, correct_N = sums_N2.cpu().numpy().T
+        """Score the validation rows, remember the best step, and write what was found."""
+        losses_N, correct_N = self._sum_losses(self.checks)
+        found = score(self.checks, losses_N, correct_N)
+        if self.step > self.first_step and found["loss"] < self.best_loss:
+            self.best_step, self.best_loss = self.step, found["loss"]
+        record = {"kind": "validation", "step": self.step, **found}
         masked_N = np.array([batch.num_masked for batch in self.checks])
-        masked, loss_sum = int(masked_N.sum()), float(losses_N.sum())
-        masked_bp = sum(batch.masked_bp for batch in self.checks)
-        loss = loss_sum / masked
-        if self.step > 0 and loss < self.best_loss:
-            self.best_step, self.best_loss = self.step, loss
-        record = {
-            "kind": "validation",
-            "step": self.step,
-            "loss": loss,
-            "accuracy": float(correct_N.sum()) / masked,
-            "bits_per_base": loss_sum / math.log(2) / max(1, masked_bp),
-            "masked_tokens": masked,
-        }
-        for name, score in zip(("unigram", "neighbour"), self.baselines[:2], strict=True):
-            record[f"{name}_loss"] = score.loss
-            record[f"{name}_accuracy"] = score.accuracy
-            record[f"{name}_bits_per_base"] = score.bits_per_base
+        for name, counted in zip(("unigram", "neighbour"), self.baselines[:2], strict=True):
+            record[f"{name}_loss"] = counted.loss
+            record[f"{name}_accuracy"] = counted.accuracy
+            record[f"{name}_bits_per_base"] = counted.bits_per_base
             record[f"{name}_difference_error"] = standard_error(
-                losses_N, np.array(score.batch_losses), masked_N
+                losses_N, np.array(counted.batch_losses), masked_N
             )
+        self._log(record)
+        for name, checks in self.others.items():
+            other = score(checks, *self._sum_losses(checks))
+            self._log({"kind": "other", "step": self.step, "name": name, **other})
         return record
 
+    def _sum_losses(self, checks: list[StepBatch]) -> NDArray[np.float64]:
+        """Return losses and right predictions of batches, (2, N), from all devices."""
+        self.model.eval()
+        accelerator = self.accelerator
+        sums_N2 = sum_losses(
+            self.bare,
+            checks,
+            accelerator.device,
+            self.config.precision,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+        )
+        if accelerator.num_processes > 1:
+            sums_N2 = accelerator.reduce(sums_N2)
+        return np.asarray(sums_N2.cpu().numpy().T)
+
     def _train_record(
-        self, rate: float, norm: float, steps: list[tuple[float, float, int]]
+        self, rate: float, norm: float, steps: list[tuple[float, float, float]]
     ) -> dict[str, Any]:
         took, devices = sum(step[0] for step in steps), self.accelerator.num_processes
         window = self.window
         return {
             "kind": "train",
             "step": self.step,
-            "loss": window.loss / window.masked,
+            "loss": window.loss / window.weight,
             "bits_per_base": window.loss / math.log(2) / max(1, window.masked_bp),
-            "masked_tokens": window.masked,
+            "masked_tokens": int(window.masked),
+            "padding": 1 - window.tokens / window.places,
             "lr": rate,
             "grad_norm": norm,
             "tokens": self.tokens,
@@ -467,19 +496,6 @@ class _Run:
             "mfu": self.peak.share(sum(s[1] for s in steps) / took / devices) if took else None,
             "seconds": self.seconds,
         }
-
-    def _step_flops(self, masked: int) -> float:
-        plan = self.train_plan
-        return training_flops(
-            self.bare.config,
-            num_rows=plan.config.rows,
-            row_tokens=plan.config.row_tokens,
-            num_masked=masked,
-        )
-
-    def _start_trackers(self) -> None:
-        if self.config.track:
-            self.accelerator.init_trackers("helixlm")
 
     def _log(self, record: dict[str, Any]) -> dict[str, Any]:
         """Write a record to metrics.jsonl and to the trackers; return it."""

@@ -1,7 +1,8 @@
 """The training loss: a sum over masked tokens, divided once by their count in the whole step.
 
-A mean per device or per micro-batch would weigh tokens by chance (a micro-batch with few masked
-tokens would count as much as one with many), so the sum and the count are kept apart.
+Where tokens have weights, it is the weighted sum over the sum of the weights. A mean per device or
+per micro-batch would weigh tokens by chance (a micro-batch with few masked tokens would count as
+much as one with many), so the sum and the count are kept apart.
 
 Shape letters: M masked positions (with unused slots), V vocabulary size.
 """
@@ -11,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helixlm.train.batches import MicroBatch
-from helixlm.train.masking import IGNORED
+from helixlm.train.slots import IGNORED
 
 
-def summed_loss(logits_MV: Tensor, labels_M: Tensor) -> Tensor:
+def summed_loss(logits_MV: Tensor, labels_M: Tensor, weight_M: Tensor | None = None) -> Tensor:
     """Return the summed cross-entropy of the masked tokens.
 
     Parameters
@@ -23,12 +24,19 @@ def summed_loss(logits_MV: Tensor, labels_M: Tensor) -> Tensor:
         Raw outputs of the masked-language head.
     labels_M : Tensor, int64, shape (M,)
         True tokens; slots with `IGNORED` add nothing.
+    weight_M : Tensor, float32, shape (M,), optional
+        What each slot counts; None: 1.
 
     Returns
     -------
     Tensor, float32, scalar
-        Sum of -ln p(true token), in nats.
+        Sum of -ln p(true token), each times its weight, in nats.
     """
+    if weight_M is not None:
+        losses_M = F.cross_entropy(
+            logits_MV.float(), labels_M, ignore_index=IGNORED, reduction="none"
+        )
+        return (losses_M * weight_M).sum()
     return F.cross_entropy(logits_MV.float(), labels_M, ignore_index=IGNORED, reduction="sum")
 
 
@@ -50,5 +58,5 @@ def masked_loss(
             dropout_seed=dropout_seed,
         )
     with torch.autocast(device_type, enabled=False):
-        loss = summed_loss(logits_MV, micro.labels_M)
+        loss = summed_loss(logits_MV, micro.labels_M, micro.weight_M)
         return loss, count_correct(logits_MV.detach(), micro.labels_M)

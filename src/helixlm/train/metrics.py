@@ -16,9 +16,9 @@ class MetricsLog:
     ----------
     path : Path
         The file.
-    step : int
+    step : int, optional
         Records of later steps are removed first, and so is a line that a kill cut short: the
-        steps from there on are taken again.
+        steps from there on are taken again. None or 0: all are removed.
 
     Raises
     ------
@@ -26,16 +26,16 @@ class MetricsLog:
         If the file holds something else, or cannot be written, such as on a full disk.
     """
 
-    def __init__(self, path: Path, *, step: int) -> None:
+    def __init__(self, path: Path, *, step: int | None) -> None:
         self.path = path
-        kept = [record for record in read_lines(path) if record["step"] <= step]
-        if step == 0:
-            kept = []
+        kept = []
+        if step:
+            kept = [record for record in read_lines(path) if record["step"] <= step]
         try:
             with replace_file(path) as partial:
                 partial.write_text("".join(json.dumps(record) + "\n" for record in kept))
         except StateError as error:
-            raise _not_written(path, step, error.__cause__) from error
+            raise _not_written(path, step or 0, error.__cause__) from error
 
     def append(self, record: dict[str, Any]) -> None:
         """Write one record and hand it to the operating system.

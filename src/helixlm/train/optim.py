@@ -10,14 +10,15 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-Schedule = Literal["linear", "cosine", "constant"]
+Schedule = Literal["linear", "cosine", "square-root", "constant"]
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Split parameters into those that decay and those that do not.
 
     Biases and the weights of normalisation layers are not decayed, as in BERT's published code
-    and transformers' Trainer. A tied weight stands in one group once.
+    and transformers' Trainer, nor is a module that says so of itself (`undecayed`). A tied weight
+    stands in one group once.
 
     Parameters
     ----------
@@ -41,6 +42,9 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
         for name, parameter in module.named_parameters(recurse=False)
         if name == "bias" or name.endswith("_bias") or isinstance(module, nn.LayerNorm)
     }
+    for module in model.modules():
+        if getattr(module, "undecayed", False):
+            undecayed |= {id(parameter) for parameter in module.parameters()}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
         {
@@ -78,6 +82,7 @@ def learning_rate(
     warmup_steps: int,
     total_steps: int,
     schedule: Schedule = "linear",
+    initial_fraction: float = 0.0,
     final_fraction: float = 0.0,
 ) -> float:
     """Return the learning rate of one optimiser step.
@@ -89,14 +94,16 @@ def learning_rate(
     peak : float
         The highest learning rate, reached at step `warmup_steps`.
     warmup_steps : int
-        Steps over which the rate rises linearly from zero; step 0 of a warm-up has rate zero, as
-        in transformers' schedules.
+        Steps over which the rate rises linearly; step 0 has the first rate of the rise, which is
+        zero by default, as in transformers' schedules. At least 1 for "square-root".
     total_steps : int
-        Step at which the decay ends.
-    schedule : {"linear", "cosine", "constant"}
-        Form of the decay after the warm-up.
+        Step at which the decay ends; "square-root" and "constant" know no end.
+    schedule : {"linear", "cosine", "square-root", "constant"}
+        Form of the decay after the warm-up. square-root: ``peak * sqrt(warmup_steps / step)``.
+    initial_fraction : float
+        Share of `peak` at step 0 of a warm-up.
     final_fraction : float
-        Share of `peak` that is left at `total_steps`.
+        Share of `peak` that is left at `total_steps`, for "linear" and "cosine".
 
     Returns
     -------
@@ -105,10 +112,15 @@ def learning_rate(
 
     References
     ----------
-    transformers `get_linear_schedule_with_warmup`, `get_cosine_schedule_with_warmup`.
+    transformers `get_linear_schedule_with_warmup`, `get_cosine_schedule_with_warmup`,
+    `get_inverse_sqrt_schedule`. Dalla-Torre et al. (2024), Nucleotide Transformer: from 5e-5 to
+    1e-4 in 16,000 steps, then square-root decay (initial_fraction 0.5). HyenaDNA's cosine ends at a
+    tenth (final_fraction 0.1), MosaicBERT's line at a fiftieth.
     """
     if step < warmup_steps:
-        return peak * step / warmup_steps
+        return peak * (initial_fraction + (1.0 - initial_fraction) * step / warmup_steps)
+    if schedule == "square-root":
+        return peak * math.sqrt(warmup_steps / step)
     done = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
     if schedule == "linear":
         left = 1.0 - done

@@ -17,10 +17,14 @@ class TrainingResult(NamedTuple):
     best_step: int
     """Step of the checkpoint with the lowest validation loss."""
     best_loss: float
+    loss_before: float
+    """Validation loss before the first step."""
     checkpoint: Path
     """The best checkpoint if finished, else the newest."""
     tokens: int
     """Tokens trained on, padding not counted, in all."""
+    epochs: float
+    """How often the training rows were gone through."""
     seconds: float
     """Time in the loop, over all calls that resumed each other."""
     peak_flops: float

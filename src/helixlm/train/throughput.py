@@ -1,7 +1,8 @@
-"""How fast the machine is, and how much of it a training step uses.
+"""How fast the machine is.
 
-The share that is reported is model FLOPs utilisation: the operations that the mathematics of
-the model needs, over what the machine's own matrix product does in the same time and precision.
+What a training step uses of it is reported as model FLOPs utilisation: the operations that the
+mathematics of the model needs (`models/cost.py`), over what the machine's own matrix product does
+in the same time and precision.
 
 References
 ----------
@@ -11,35 +12,6 @@ Chowdhery et al. (2022), PaLM, appendix B: model FLOPs utilisation.
 import time
 
 import torch
-
-from helixlm.models.config import EncoderConfig
-
-
-def training_flops(
-    config: EncoderConfig, *, num_rows: int, row_tokens: int, num_masked: int
-) -> float:
-    """Return the floating-point operations of one forward and backward pass.
-
-    Two operations a multiply-add, three passes (forward, gradient of inputs, gradient of
-    weights); matrix products only. Attention is counted over whole rows, also when documents
-    are packed. What comes after the attention of the last layer is needed for masked tokens alone,
-    and is counted for these.
-
-    Parameters
-    ----------
-    config : EncoderConfig
-        Sizes of the model.
-    num_rows, row_tokens : int
-        Rows and tokens a row.
-    num_masked : int
-        Masked tokens in these rows.
-    """
-    hidden, inner = config.hidden_size, config.intermediate_size
-    attention = 3 * hidden * hidden + 2 * row_tokens * hidden
-    after = hidden * hidden + 2 * hidden * inner
-    head = hidden * hidden + hidden * config.vocab_size
-    everywhere = config.num_layers * attention + (config.num_layers - 1) * after
-    return 6.0 * (num_rows * row_tokens * everywhere + num_masked * (after + head))
 
 
 def measure_peak(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.4) -> float:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from helixlm.data.corpus.coverage import ContigCoverage
@@ -204,6 +206,20 @@ class Corpus:
             return
         for columns in self._batches(split, fields, start, stop, step):
             yield from map(Window._make, zip(*columns.values(), strict=True))
+
+    def species_of_windows(self, split: str) -> NDArray[np.int32]:
+        """Return the number of the species of each window, in the order of first windows.
+
+        Returns
+        -------
+        ndarray, int32, shape (num_windows,)
+        """
+        numbers: dict[str, int] = {}
+        parts = [
+            np.array([numbers.setdefault(x, len(numbers)) for x in columns["species"]], np.int32)
+            for columns in self._batches(split, ["species"], 0, None, 1)
+        ]
+        return np.concatenate([*parts, np.zeros(0, np.int32)])
 
     def verify(self) -> None:
         """Read every file and compare it with its hash in the manifest.
